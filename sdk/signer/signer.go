@@ -87,9 +87,11 @@ type Approval struct {
 
 // ApprovalRoot is the 32-byte message of an approval: TaggedHash("alys/approval/1", block hash). The header holds the
 // genesis hash, so an approval means nothing on another chain.
-func ApprovalRoot(h chain.Header) chain.Hash {
-	hash := h.Hash()
-	return chain.TaggedHash("alys/approval/1", hash[:])
+func ApprovalRoot(h chain.Header) chain.Hash { return BlockApprovalRoot(h.Hash()) }
+
+// BlockApprovalRoot is ApprovalRoot for who knows only the block's hash: to verify, never to sign.
+func BlockApprovalRoot(block chain.Hash) chain.Hash {
+	return chain.TaggedHash("alys/approval/1", block[:])
 }
 
 // ScriptKind is how a Bitcoin input is spent.

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/alys-node/alys/core/config"
+	"github.com/alys-node/alys/core/node"
+)
+
+func newDev(f *flags) *cobra.Command {
+	var nodes int
+	cmd := &cobra.Command{
+		Use:     "dev",
+		Short:   "Start a whole chain on this machine",
+		Long:    "Start a chain of its own on this machine: a node that authors blocks, its plugins in processes of their own, and an\nembedded geth behind wallet JSON-RPC. Everything lies under one data folder; the configuration that it writes there\nis yours to edit and apply while blocks go on. Ctrl-C stops everything.",
+		Example: "  alys dev\n  alys dev --data-dir /tmp/chain",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if nodes != 1 {
+				return errors.New("several nodes need the peer-to-peer network, which this version does not have: run `alys dev` without --nodes")
+			}
+			dir := f.dataDir
+			if dir == "" {
+				dir = "data"
+			}
+			dir, err := filepath.Abs(dir)
+			if err != nil {
+				return fmt.Errorf("find data folder: %w", err)
+			}
+			return f.dev(cmd, dir)
+		},
+	}
+	cmd.Flags().IntVar(&nodes, "nodes", 1, "how many nodes; only 1 today")
+	return cmd
+}
+
+func (f *flags) dev(cmd *cobra.Command, dir string) error {
+	path, err := node.PrepareDev(dir)
+	if err != nil {
+		return err
+	}
+	f.config = path
+	options, err := f.options()
+	if err != nil {
+		return err
+	}
+	c, diags := config.Load(path, options)
+	if diags.HasErrors() {
+		if err := config.WriteDiagnostics(cmd.ErrOrStderr(), diags, useColor(cmd.ErrOrStderr()), width(cmd.ErrOrStderr())); err != nil {
+			return err
+		}
+		return exitError(1)
+	}
+	log, closeLog, err := openLog(c, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer closeLog() //nolint:errcheck // nothing is left to do with it
+	out := cmd.OutOrStdout()
+	welcome(out, c, path)
+	return f.runNode(cmd.Context(), c, node.Options{Log: log, Event: func(e node.Event) { printEvent(out, e) }})
+}
+
+// welcome says where everything is and what to try next.
+func welcome(w io.Writer, c *config.Config, path string) {
+	account := node.DevAccount()
+	_, _ = fmt.Fprintf(w, `alys dev: a chain on this machine (dev only: every key below is public)
+
+  wallet JSON-RPC   http://%s        chain id 121212
+  metrics, console  http://%s
+  funded account    %s
+    private key     %s
+  configuration     %s
+  log               %s
+
+Try next, in another terminal:
+  alys status -c %s
+  curl -s -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}' http://%s
+  edit the file above: in role "signer", primary = plugin.signer.local2
+  alys plan -c %s && alys apply -c %s        # the signer is swapped while blocks go on
+  alys rollback --role signer -c %s          # and back
+
+Ctrl-C stops everything.
+
+`, c.Listeners.Wallet.Address, c.Listeners.Metrics.Address, account.Address, account.PrivateKey, path, c.Log.File, path,
+		c.Listeners.Wallet.Address, path, path, path)
+}
+
+// printEvent prints one line for people.
+func printEvent(w io.Writer, e node.Event) {
+	at := e.At.Format(time.TimeOnly)
+	switch {
+	case e.Block != nil:
+		b := e.Block
+		_, _ = fmt.Fprintf(w, "%s  block %-6d slot %d  %3d tx  safe %-6d %4d ms  %s\n",
+			at, b.Head.Height, b.Slot, b.Txs, b.Safe.Height, b.SinceSlot.Milliseconds(), b.Head.Hash.Short())
+	case e.Text != "":
+		_, _ = fmt.Fprintf(w, "%s  %s\n", at, e.Text)
+	}
+}

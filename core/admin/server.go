@@ -1,0 +1,214 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// MaxSocketPath is the longest path that a unix socket may have on Linux, in bytes.
+const MaxSocketPath = 107
+
+// Limits of a request.
+const (
+	maxRequestBytes = 16 << 20
+	headerTimeout   = 5 * time.Second
+)
+
+// ErrSocketPath means that the socket's path is too long for the kernel.
+var ErrSocketPath = errors.New("socket path is too long")
+
+// Node is what the operator's commands need of a node. An *Error keeps its code and hint; another error becomes internal.
+type Node interface {
+	Status(ctx context.Context) (Status, error)
+	Plan(ctx context.Context, s Source) (PlanResponse, error)
+	Apply(ctx context.Context, r ApplyRequest, progress func(Progress)) (string, error)
+	Rollback(ctx context.Context, r RollbackRequest, progress func(Progress)) (string, error)
+	GuardExport(ctx context.Context) (json.RawMessage, error)
+	GuardImport(ctx context.Context, raw json.RawMessage) (GuardImportResponse, error)
+	Unlock(ctx context.Context, r UnlockRequest) error
+	CreateKey(ctx context.Context, r CreateKeyRequest) (KeyStatus, error)
+}
+
+// Server serves the operator's API on a unix socket.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	node     Node
+	log      hclog.Logger
+}
+
+// NewServer listens on the socket at path, which it makes with mode 0600. A socket that a dead node left is replaced;
+// the caller holds the data folder's lock, so a live one cannot be there.
+func NewServer(path string, node Node, log hclog.Logger) (*Server, error) {
+	if len(path) > MaxSocketPath {
+		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: use a shorter data_dir or set node.admin_socket", ErrSocketPath, path, len(path), MaxSocketPath)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
+	l, err := listenPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{listener: l, node: node, log: log}
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
+	return s, nil
+}
+
+// listenPrivate makes the socket under a name of its own, closes it to others and then gives it its name, so that there
+// is no instant at which another user could connect.
+func listenPrivate(path string) (net.Listener, error) {
+	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%d.s", os.Getpid()))
+	_ = os.Remove(temp)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listen for operators on %s: %w", path, err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(temp, 0o600), os.Rename(temp, path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for operators on %s: %w", path, err), l.Close(), os.Remove(temp))
+	}
+	return &unlinking{l, path}, nil
+}
+
+type unlinking struct {
+	net.Listener
+	path string
+}
+
+// Close removes the socket's file too.
+func (u *unlinking) Close() error {
+	return errors.Join(u.Listener.Close(), ignoreNotExist(os.Remove(u.path)))
+}
+
+func ignoreNotExist(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
+	defer stop()
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve operators: %w", err)
+	}
+	return nil
+}
+
+// Close stops listening and removes the socket; for a server that never ran.
+func (s *Server) Close() error { return s.listener.Close() }
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, call(r, s.node.Status)) })
+	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.Plan)) })
+	mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) { stream(w, r, s.node.Apply) })
+	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { stream(w, r, s.node.Rollback) })
+	mux.HandleFunc("GET /v1/guard", func(w http.ResponseWriter, r *http.Request) { reply(w, call(r, s.node.GuardExport)) })
+	mux.HandleFunc("POST /v1/guard", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.GuardImport)) })
+	mux.HandleFunc("POST /v1/keys", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.CreateKey)) })
+	mux.HandleFunc("POST /v1/unlock", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, with(r, func(ctx context.Context, u UnlockRequest) (struct{}, error) { return struct{}{}, s.node.Unlock(ctx, u) }))
+	})
+	return mux
+}
+
+// outcome is a value or an error, ready to be written.
+type outcome struct {
+	value any
+	err   error
+}
+
+func call[T any](r *http.Request, f func(context.Context) (T, error)) outcome {
+	v, err := f(r.Context())
+	return outcome{v, err}
+}
+
+func with[In, Out any](r *http.Request, f func(context.Context, In) (Out, error)) outcome {
+	in, err := decode[In](r)
+	if err != nil {
+		return outcome{nil, err}
+	}
+	v, err := f(r.Context(), in)
+	return outcome{v, err}
+}
+
+func decode[T any](r *http.Request) (T, error) {
+	var v T
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxRequestBytes))
+	if err != nil {
+		return v, &Error{Code: "invalid", Message: fmt.Sprintf("read request: %v", err)}
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, &Error{Code: "invalid", Message: fmt.Sprintf("decode request: %v", err)}
+	}
+	return v, nil
+}
+
+func reply(w http.ResponseWriter, o outcome) {
+	w.Header().Set("Content-Type", "application/json")
+	if o.err != nil {
+		e := asError(o.err)
+		w.WriteHeader(httpStatus(e.Code))
+		o.value = map[string]*Error{"error": e}
+	}
+	_ = json.NewEncoder(w).Encode(o.value)
+}
+
+// stream runs f and writes its progress as one JSON object a line; the last has Done.
+func stream[In any](w http.ResponseWriter, r *http.Request, f func(context.Context, In, func(Progress)) (string, error)) {
+	in, err := decode[In](r)
+	if err != nil {
+		reply(w, outcome{nil, err})
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	write := func(p Progress) {
+		_ = enc.Encode(p)
+		_ = http.NewResponseController(w).Flush()
+	}
+	result, err := f(r.Context(), in, write)
+	last := Progress{Done: true, Outcome: result}
+	if err != nil {
+		last.Error = asError(err)
+	}
+	write(last)
+}
+
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: "internal", Message: err.Error()}
+}
+
+func httpStatus(code string) int {
+	switch code {
+	case "invalid":
+		return http.StatusBadRequest
+	case "conflict":
+		return http.StatusConflict
+	case "refused":
+		return http.StatusForbidden
+	case "unknown":
+		return http.StatusNotFound
+	case "unavailable":
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}

@@ -1,0 +1,5 @@
+# with: node engine sync
+log {
+  level = "info"
+  level = "warn"
+}

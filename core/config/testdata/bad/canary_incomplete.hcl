@@ -1,0 +1,16 @@
+# with: node engine sync
+plugin "signer" "a" {
+  command = "alys-signer-local"
+}
+plugin "signer" "b" {
+  command = "alys-signer-local"
+}
+role "signer" {
+  primary = plugin.signer.a
+  canary {
+  }
+  canary {
+    plugin  = plugin.signer.b
+    percent = 12.5
+  }
+}

@@ -1,0 +1,15 @@
+# with: node engine sync
+plugin "signer" "a" {
+  command = "alys-signer-local"
+}
+plugin "signer" "b" {
+  command = "alys-signer-local"
+}
+role "signer" {
+  primary  = plugin.signer.a
+  fallback = plugin.signer.b
+  canary {
+    plugin  = plugin.signer.a
+    percent = 10
+  }
+}

@@ -1,0 +1,7 @@
+# with: node engine sync
+plugin "signer" "a" {
+  command = "../a"
+}
+plugin "signer" "b" {
+  command = ""
+}

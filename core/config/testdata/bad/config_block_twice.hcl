@@ -1,0 +1,9 @@
+# with: node engine sync
+plugin "signer" "a" {
+  command = "a"
+  config {
+  }
+  config "x" {
+    a = var.none
+  }
+}

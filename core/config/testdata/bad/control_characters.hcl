@@ -1,0 +1,4 @@
+# with: node engine sync
+log {
+  level = "[31mred[0m"
+}

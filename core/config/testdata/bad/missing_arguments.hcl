@@ -1,0 +1,5 @@
+# with: engine sync
+node {
+}
+chain {
+}

@@ -1,0 +1,3 @@
+# with: engine sync
+log {
+}

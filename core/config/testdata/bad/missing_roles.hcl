@@ -1,0 +1,3 @@
+# with: node
+validator {
+}

@@ -1,0 +1,4 @@
+# with: node engine sync signer
+role "signer" "approval" {
+  primary = plugin.signer.local
+}

@@ -1,0 +1,7 @@
+# with: node engine sync
+plugin "signer" "local" {
+  command = "a"
+}
+role "signer" "bitcoin" {
+  primary = plugin.signer.local
+}

@@ -1,0 +1,11 @@
+# with: node engine sync
+plugin "signer" "a" {
+  command = "alys-signer-local"
+}
+plugin "signer" "b" {
+  command = "alys-signer-local"
+}
+role "signer" {
+  primary  = plugin.signer.a
+  fallback = plugin.signer.a
+}

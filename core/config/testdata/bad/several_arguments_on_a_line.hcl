@@ -1,0 +1,1 @@
+node { name = "n", data_dir = "d" }

@@ -1,0 +1,6 @@
+# with: node engine sync
+rol "signer" {
+}
+something {
+}
+spec = "dev"

@@ -1,0 +1,10 @@
+# with: node engine sync
+log {
+  levle = "info"
+  colour = true
+}
+network {
+  max_peer = 3
+  tls {
+  }
+}

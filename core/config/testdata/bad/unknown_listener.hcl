@@ -1,0 +1,3 @@
+# with: node engine sync
+listener "walet" {
+}

@@ -1,0 +1,4 @@
+# with: node engine sync signer
+plugin "signer" "spare" {
+  command = "a"
+}

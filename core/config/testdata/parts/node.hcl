@@ -1,0 +1,7 @@
+node {
+  name     = "n"
+  data_dir = "data"
+}
+chain {
+  spec = "dev"
+}

@@ -1,0 +1,6 @@
+plugin "signer" "local" {
+  command = "alys-signer-local"
+}
+role "signer" {
+  primary = plugin.signer.local
+}

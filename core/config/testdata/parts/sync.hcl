@@ -1,0 +1,6 @@
+plugin "sync" "sequential" {
+  command = "alys-sync-sequential"
+}
+role "sync" {
+  primary = plugin.sync.sequential
+}

@@ -1,0 +1,170 @@
+package guard
+
+import (
+	"fmt"
+
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/signer"
+)
+
+// approval is a block that was reserved for a slot.
+type approval struct {
+	seq       uint64
+	height    chain.Height
+	block     chain.Hash
+	signature chain.BLSSignature // zero until kept
+}
+
+// paymentVersion names one transaction of a payment.
+type paymentVersion struct {
+	payment chain.Hash
+	version uint32
+}
+
+// transaction is what a version of a payment was recorded as.
+type transaction struct {
+	txid      chain.Hash
+	outpoints []Outpoint
+}
+
+// state is what the kept records of one key say. It only grows by apply, in the order of the records.
+type state struct {
+	version Version
+	seq     uint64
+	last    chain.UnixMilli
+	mark    Mark
+
+	approvals map[chain.Slot]approval // the last Window or more
+	slots     []chain.Slot            // of approvals, in the order of their records
+
+	outpoints map[Outpoint]chain.Hash // the payment that each was given to
+	inputs    map[chain.Hash]int      // how many outpoints each payment has
+	versions  map[paymentVersion]transaction
+}
+
+func newState() *state {
+	return &state{
+		approvals: map[chain.Slot]approval{},
+		outpoints: map[Outpoint]chain.Hash{},
+		inputs:    map[chain.Hash]int{},
+		versions:  map[paymentVersion]transaction{},
+	}
+}
+
+// rebuild checks the chain of records and reads it into a state.
+func rebuild(key Key, records []Record, version Version) (*state, error) {
+	s := newState()
+	for i, r := range records {
+		if err := s.checkNext(i == 0, r); err != nil {
+			return nil, fmt.Errorf("record %d of %s: %w: %w", r.Seq, key.ID, err, ErrCorrupt)
+		}
+		s.apply(r, r.Hash(key))
+	}
+	if n := len(records); n > 0 && records[0].Seq > max(records[n-1].Keep, 1) {
+		return nil, fmt.Errorf("%s: records before %d are missing: %w", key.ID, records[0].Seq, ErrCorrupt)
+	}
+	if s.version != version {
+		return nil, fmt.Errorf("%s: the records end at %s and the store promised %s (torn or cut tail): %w",
+			key.ID, chain.Hash(s.version).Short(), chain.Hash(version).Short(), ErrCorrupt)
+	}
+	return s, nil
+}
+
+func (s *state) checkNext(first bool, r Record) error {
+	switch {
+	case first && r.Seq == 0:
+		return fmt.Errorf("the first record has no number")
+	case first && r.Seq == 1 && r.Prev != Version{}:
+		return fmt.Errorf("the first record names one before it")
+	case !first && r.Seq != s.seq+1:
+		return fmt.Errorf("follows record %d", s.seq)
+	case !first && r.Prev != s.version:
+		return fmt.Errorf("its link does not match the record before")
+	case r.Kind != KindBitcoin && (r.Mark.Slot < s.mark.Slot || r.Mark.Height < s.mark.Height):
+		return fmt.Errorf("the mark goes back")
+	}
+	return nil
+}
+
+// apply reads one record that follows the state.
+func (s *state) apply(r Record, version Version) {
+	s.version, s.seq, s.last = version, r.Seq, r.Time
+	if r.Kind == KindBitcoin {
+		s.versions[paymentVersion{r.Payment, r.PaymentVersion}] = transaction{r.TxID, r.Outpoints}
+		for _, o := range r.Outpoints {
+			s.outpoints[o] = r.Payment
+		}
+		s.inputs[r.Payment] = len(r.Outpoints)
+		return
+	}
+	s.mark = r.Mark
+	if !r.Block.IsZero() {
+		if _, known := s.approvals[r.Slot]; !known {
+			s.slots = append(s.slots, r.Slot)
+		}
+		s.approvals[r.Slot] = approval{seq: r.Seq, height: r.Height, block: r.Block, signature: r.Signature}
+	}
+	s.forget(r.Keep)
+}
+
+// forget drops approvals whose record the store may drop.
+func (s *state) forget(keep uint64) {
+	for len(s.slots) > 0 && s.approvals[s.slots[0]].seq < keep {
+		delete(s.approvals, s.slots[0])
+		s.slots = s.slots[1:]
+	}
+}
+
+// next is a record that follows the state, without its kind's own fields.
+func (s *state) next(kind Kind, at chain.UnixMilli) Record {
+	r := Record{Seq: s.seq + 1, Keep: 1, Time: at, Prev: s.version, Kind: kind, Mark: s.mark}
+	if kind == KindBitcoin {
+		r.Mark = Mark{}
+	} else if r.Seq > 2*Window { // an approval and its signature are two records
+		r.Keep = r.Seq - 2*Window + 1
+	}
+	return r
+}
+
+// decideApproval judges a header by the rule alone. It gives the recorded approval when the request is the same again.
+func (s *state) decideApproval(h chain.Header, block chain.Hash) (recorded *approval, reason Reason, detail string) {
+	known, ok := s.approvals[h.Slot]
+	switch {
+	case ok && known.block == block:
+		return &known, "", ""
+	case ok:
+		return nil, ReasonConflict, fmt.Sprintf("block %s at height %s was reserved for this slot", known.block.Short(), known.height)
+	case h.Slot <= s.mark.Slot:
+		return nil, ReasonStaleSlot, fmt.Sprintf("slot %s was reached", s.mark.Slot)
+	case h.Height < s.mark.Height:
+		return nil, ReasonLowerHeight, fmt.Sprintf("height %s was reached", s.mark.Height)
+	}
+	return nil, "", ""
+}
+
+// decideBitcoin judges a payment's transaction. It reports whether it is recorded already. All versions of a payment
+// spend the same outpoints: two that share none could both confirm, and the payment would be made twice.
+func (s *state) decideBitcoin(p Payment) (recorded bool, reason Reason, detail string) {
+	t, recorded := s.versions[paymentVersion{p.ID, p.Version}]
+	if recorded && t.txid != p.TxID {
+		return false, ReasonVersionTaken, fmt.Sprintf("version %d is transaction %s", p.Version, t.txid)
+	}
+	n, known := s.inputs[p.ID]
+	if known && n != len(p.Outpoints) {
+		return false, ReasonInputsDiffer, fmt.Sprintf("it spends %d outpoints and its recorded version %d", len(p.Outpoints), n)
+	}
+	for _, o := range p.Outpoints {
+		owner, taken := s.outpoints[o]
+		if taken && owner != p.ID {
+			return false, ReasonOutpointTaken, fmt.Sprintf("outpoint %s was signed for payment %s", o, owner)
+		}
+		if known && !taken {
+			return false, ReasonInputsDiffer, fmt.Sprintf("outpoint %s is not one of its recorded version", o)
+		}
+	}
+	return recorded, "", ""
+}
+
+func (s *state) floor(id signer.KeyID) signer.Floor {
+	return signer.Floor{Key: id, Slot: s.mark.Slot, Height: s.mark.Height}
+}

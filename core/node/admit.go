@@ -1,0 +1,186 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/btcsuite/btcd/btcec/v2/schnorr"
+
+	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/swap"
+	"github.com/alys-node/alys/sdk/bls"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
+	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/signer"
+	"github.com/alys-node/alys/sdk/syncer"
+	"github.com/alys-node/alys/sdk/wire"
+)
+
+// Errors of admission. Each leaves the old route serving.
+var (
+	errKeyMissing   = errors.New("newcomer does not hold a key that the route signs with")
+	errPossession   = errors.New("newcomer did not prove that it can use a key")
+	errOtherChain   = errors.New("engine runs another chain")
+	errHorizon      = errors.New("engine's fork horizon is too near")
+	errOtherHead    = errors.New("engine is not at our head")
+	errInsaneOrders = errors.New("sync strategy gives orders that make no sense")
+)
+
+// admitter decides by kind whether a newcomer may take a position. It implements swap.Admitter.
+type admitter struct {
+	guard   *guard.Guard
+	genesis chain.Hash
+	chainID uint64
+	el      chain.Hash                                         // execution genesis
+	margin  uint64                                             // seconds that an engine's horizon must be away
+	self    func() []signer.KeyID                              // keys of the schedule that this node signs with
+	catchUp func(ctx context.Context, e engine.Engine) error   // to our heads
+	now     func() uint64                                      // unix seconds
+	trial   func(ctx context.Context, s syncer.Strategy) error // a recorded trace
+	listed  func(ctx context.Context, p *process, c *wire.Client) ([]signer.Key, error)
+}
+
+// Admit implements swap.Admitter.
+func (a *admitter) Admit(ctx context.Context, ad swap.Admission) error {
+	p, err := ours(ad.New)
+	if err != nil {
+		return err
+	}
+	c, err := p.client()
+	if err != nil {
+		return err
+	}
+	switch p.id.Kind {
+	case lifecycle.Signer:
+		return a.admitSigner(ctx, p, c)
+	case lifecycle.Engine:
+		return a.admitEngine(ctx, c.Engine())
+	case lifecycle.Sync:
+		return a.trial(ctx, c.Strategy())
+	}
+	return fmt.Errorf("%s: unknown kind", p.id)
+}
+
+// BeforeFlip implements swap.Admitter.
+func (a *admitter) BeforeFlip(ctx context.Context, ad swap.Admission) error {
+	p, err := ours(ad.New)
+	if err != nil {
+		return err
+	}
+	c, err := p.client()
+	if err != nil {
+		return err
+	}
+	switch p.id.Kind {
+	case lifecycle.Signer:
+		return a.raiseFloors(ctx, p, c)
+	case lifecycle.Engine:
+		return a.catchUp(ctx, c.Engine())
+	case lifecycle.Sync:
+	}
+	return nil
+}
+
+// admitSigner wants a proof of possession, by a fresh challenge, of every key that this node signs with. A locked signer
+// is admitted by what it lists: its operator unlocks it later, and until then it gives no answer.
+func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client) error {
+	if _, err := a.listed(ctx, p, c); err != nil {
+		return err
+	}
+	for _, id := range a.self() {
+		if !p.holds(id) {
+			return fmt.Errorf("%w: %s", errKeyMissing, id)
+		}
+		err := a.challenge(ctx, c.Signer(), id)
+		if errors.Is(err, signer.ErrLocked) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", id, err)
+		}
+	}
+	return a.raiseFloors(ctx, p, c)
+}
+
+func (a *admitter) challenge(ctx context.Context, s signer.Signer, id signer.KeyID) error {
+	ch := signer.Challenge{Key: id, Genesis: a.genesis}
+	if _, err := rand.Read(ch.Nonce[:]); err != nil {
+		return fmt.Errorf("read randomness: %w", err)
+	}
+	proof, err := s.Prove(ctx, ch)
+	if err != nil {
+		return err
+	}
+	if !provesPossession(ch, proof) {
+		return errPossession
+	}
+	return nil
+}
+
+func provesPossession(ch signer.Challenge, proof []byte) bool {
+	root := signer.ChallengeRoot(ch)
+	if key, err := ch.Key.BLS(); err == nil {
+		return len(proof) == len(chain.BLSSignature{}) && bls.Verify(key, root, chain.BLSSignature(proof))
+	}
+	key, err := ch.Key.Bitcoin()
+	if err != nil {
+		return false
+	}
+	public, err := schnorr.ParsePubKey(key[1:])
+	if err != nil {
+		return false
+	}
+	sig, err := schnorr.ParseSignature(proof)
+	return err == nil && sig.Verify(root[:], public)
+}
+
+// raiseFloors hands the guard's floors to a signer's own guard, which thus never starts empty.
+func (a *admitter) raiseFloors(ctx context.Context, p *process, c *wire.Client) error {
+	states, err := a.guard.Show(ctx)
+	if err != nil {
+		return fmt.Errorf("read guard: %w", err)
+	}
+	var floors []signer.Floor
+	for _, s := range states {
+		if p.holds(s.Key) {
+			floors = append(floors, floorOf(s))
+		}
+	}
+	if len(floors) == 0 {
+		return nil
+	}
+	if err := c.Signer().RaiseFloor(ctx, floors); err != nil && !errors.Is(err, lifecycle.ErrUnsupported) {
+		return fmt.Errorf("raise the signer's own floor: %w", err)
+	}
+	return nil
+}
+
+// floorOf is the floor to hand over. A block that the guard reserved and nobody has signed yet stays above it: the
+// newcomer may be the one that is asked for it, and the guard lets nobody ask for another.
+func floorOf(s guard.KeyState) signer.Floor {
+	f := signer.Floor{Key: s.Key, Slot: s.Slot, Height: s.Height}
+	if !s.Block.IsZero() && !s.Signed && f.Slot > 0 {
+		f.Slot--
+	}
+	return f
+}
+
+// admitEngine wants the same chain, a horizon that is far enough, and our head read back after it was caught up.
+func (a *admitter) admitEngine(ctx context.Context, e engine.Engine) error {
+	s, err := e.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("ask engine: %w", err)
+	}
+	switch {
+	case s.ChainID != a.chainID:
+		return fmt.Errorf("%w: chain id %d instead of %d", errOtherChain, s.ChainID, a.chainID)
+	case s.Genesis != a.el:
+		return fmt.Errorf("%w: genesis %s instead of %s", errOtherChain, s.Genesis, a.el)
+	case s.Horizon != 0 && s.Horizon < a.now()+a.margin:
+		return fmt.Errorf("%w: it cannot execute from unix time %d on", errHorizon, s.Horizon)
+	}
+	return a.catchUp(ctx, e)
+}

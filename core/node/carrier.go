@@ -1,0 +1,99 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/hashicorp/go-hclog"
+
+	ledger "github.com/alys-node/alys/core/chain"
+	"github.com/alys-node/alys/core/store"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
+)
+
+// carrier keeps wallet transactions until their block is safe, so that no engine's death or swap loses one, and gives
+// them to every engine that comes up.
+type carrier struct {
+	store *store.Store
+	chain *ledger.Chain
+	log   hclog.Logger
+}
+
+// pollLimit is how many pending transactions an engine is asked for after a block.
+const pollLimit = 4096
+
+// Keep takes a transaction that an engine accepted.
+func (c *carrier) Keep(raw []byte) {
+	if err := c.store.AddPending(pendingTx(raw)); err != nil {
+		c.log.Error("a wallet's transaction was not kept: it is lost if the engine dies now", "error", err)
+	}
+}
+
+func pendingTx(raw []byte) store.PendingTx {
+	return store.PendingTx{Hash: chain.Hash(crypto.Keccak256Hash(raw)), Raw: raw}
+}
+
+// Offer gives an engine what is kept. What can never be mined any more is forgotten.
+func (c *carrier) Offer(ctx context.Context, e engine.Engine) error {
+	pool, ok := e.(engine.EngineWithPool)
+	if !ok {
+		return nil
+	}
+	pending, err := c.store.Pending()
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	raw := make([][]byte, len(pending))
+	for i, p := range pending {
+		raw[i] = p.Raw
+	}
+	answers, err := pool.AddTransactions(ctx, raw)
+	if err != nil {
+		return fmt.Errorf("offer %d kept transactions: %w", len(raw), err)
+	}
+	var dead []chain.Hash
+	for i, text := range answers {
+		if strings.Contains(text, "nonce too low") {
+			dead = append(dead, pending[i].Hash)
+		}
+	}
+	return c.store.DropPending(dead...)
+}
+
+// Collect keeps what an engine's pool holds: transactions that came by WebSocket or from the engine's own peers.
+func (c *carrier) Collect(ctx context.Context, e engine.Engine) error {
+	pool, ok := e.(engine.EngineWithPool)
+	if !ok {
+		return nil
+	}
+	txs, err := pool.PendingTransactions(ctx, pollLimit)
+	if err != nil {
+		return fmt.Errorf("collect pending transactions: %w", err)
+	}
+	pending := make([]store.PendingTx, len(txs))
+	for i, raw := range txs {
+		pending[i] = pendingTx(raw)
+	}
+	return c.store.AddPending(pending...)
+}
+
+// Settle forgets the transactions of blocks that became safe, from above the old safe height to the new one.
+func (c *carrier) Settle(from, to chain.Height) error {
+	for h := from + 1; h <= to; h++ {
+		b, err := c.chain.BlockAt(h)
+		if err != nil {
+			return fmt.Errorf("read safe block %d: %w", h, err)
+		}
+		hashes := make([]chain.Hash, len(b.Execution.Payload.Transactions))
+		for i, raw := range b.Execution.Payload.Transactions {
+			hashes[i] = chain.Hash(crypto.Keccak256Hash(raw))
+		}
+		if err := c.store.DropPending(hashes...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

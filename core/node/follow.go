@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/alys-node/alys/core/driver"
+	"github.com/alys-node/alys/core/swap"
+	"github.com/alys-node/alys/core/telemetry"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
+)
+
+// advanced notes the newest head for followBlocks. It never blocks: an older one that was not handled yet is replaced.
+func (n *Node) advanced(a driver.Advanced) {
+	for {
+		select {
+		case n.collect <- a:
+			return
+		default:
+		}
+		select {
+		case <-n.collect:
+		default:
+		}
+	}
+}
+
+// followBlocks does what follows a block and may lag behind it: the strategy is told, wallets' transactions are kept and
+// forgotten.
+func (n *Node) followBlocks(ctx context.Context) error {
+	_, safe, _ := n.chain.Heads()
+	settled := safe.Height
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-n.collect:
+			n.wheel.Publish(tip(a.Head.Height))
+			_, _, finalized := n.chain.Heads()
+			n.metrics.Height.WithLabelValues("finalized").Set(float64(finalized.Height))
+			n.metrics.Slot.Set(float64(n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli()))))
+			if err := n.carryTransactions(ctx, settled, a.Safe.Height); err != nil {
+				n.log.Warn("wallets' transactions were not looked after", "error", err)
+				continue
+			}
+			settled = max(settled, a.Safe.Height)
+		}
+	}
+}
+
+func (n *Node) carryTransactions(ctx context.Context, from, to chain.Height) error {
+	if err := n.carrier.Settle(from, to); err != nil {
+		return err
+	}
+	count, _ := n.store.PendingCount()
+	n.metrics.PendingTxs.Set(float64(count))
+	e, err := n.primaryEngine()
+	if err != nil {
+		return nil //nolint:nilerr // an engine that is away has no pool to look at, and is offered ours when it is back
+	}
+	return n.carrier.Collect(ctx, e)
+}
+
+func (n *Node) primaryEngine() (engine.Engine, error) {
+	primary := n.routes.engine.Positions().Primary
+	if primary == nil {
+		return nil, errors.New("no engine")
+	}
+	return primary.Client()
+}
+
+// watchDebounce is how long a file must be quiet before it is read: an editor writes in steps.
+const watchDebounce = 500 * time.Millisecond
+
+// watchFile applies the configuration whenever it is saved, if node.watch is on.
+func (n *Node) watchFile(ctx context.Context) error {
+	if !n.opt.Config.Node.Watch {
+		<-ctx.Done()
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch configuration: %w", err)
+	}
+	defer w.Close() //nolint:errcheck // nothing is lost
+	// The folder is watched, not the file: editors replace files.
+	if err := w.Add(n.opt.Config.Dir); err != nil {
+		return fmt.Errorf("watch %s: %w", n.opt.Config.Dir, err)
+	}
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-w.Events:
+			if filepath.Ext(e.Name) == ".hcl" {
+				quiet.Reset(watchDebounce)
+			}
+		case err := <-w.Errors:
+			n.log.Warn("watching the configuration", "error", err)
+		case <-quiet.C:
+			n.Reload(ctx, "watch")
+		}
+	}
+}
+
+// Reload reads the configuration again and applies it. What is wrong is logged and changes nothing.
+func (n *Node) Reload(ctx context.Context, by string) {
+	c, diags := n.opt.Load("", nil, nil)
+	if diags.HasErrors() {
+		n.log.Error("configuration not applied: it has errors, what runs goes on", "by", by, "error", diags.Err())
+		n.watch.say("configuration not applied: " + diags.Err().Error())
+		return
+	}
+	d, diags, err := n.desired(ctx, c)
+	if err == nil {
+		err = diags.Err()
+	}
+	if err != nil {
+		n.log.Error("configuration not applied: what runs goes on", "by", by, "error", err)
+		n.watch.say("configuration not applied: " + err.Error())
+		return
+	}
+	report, err := n.swap.Reload(ctx, d, by)
+	n.reported(report, err)
+}
+
+// reported counts and tells how a change ended.
+func (n *Node) reported(r swap.Report, err error) {
+	for _, role := range r.Roles {
+		n.metrics.Swaps.WithLabelValues(string(role), string(r.Result)).Inc()
+	}
+	for _, s := range r.Steps {
+		n.metrics.SwapStep.WithLabelValues(string(s.Step)).Observe(s.Took.Seconds())
+	}
+	switch {
+	case err != nil:
+		n.log.Error("configuration not applied: what runs goes on", "error", err)
+		n.watch.say("configuration not applied: " + err.Error())
+	case r.Result != swap.ResultNoOp:
+		n.log.Info("configuration applied", "serial", r.Serial, "result", r.Result, "roles", r.Roles)
+		n.watch.say(fmt.Sprintf("applied serial %d: %s %v", r.Serial, r.Result, r.Roles))
+	}
+}
+
+// readiness says whether the node does its work.
+func (n *Node) readiness() telemetry.Readiness {
+	r := telemetry.Readiness{Parts: map[string]string{}}
+	n.mu.Lock()
+	running := n.driver != nil
+	n.mu.Unlock()
+	if !running {
+		r.Reasons = append(r.Reasons, "still starting")
+	}
+	for _, role := range n.appliedRoles() {
+		c, err := n.routes.Route(role)
+		if err != nil {
+			continue
+		}
+		state := c.State()
+		r.Parts[string(role)] = state
+		if state == "broken" {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("nobody answers for role %s: see `alys status`", role))
+		}
+	}
+	r.Ready = len(r.Reasons) == 0
+	return r
+}

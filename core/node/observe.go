@@ -1,0 +1,148 @@
+package node
+
+import (
+	"path"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/alys-node/alys/core/consensus"
+	"github.com/alys-node/alys/core/driver"
+	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/host"
+	"github.com/alys-node/alys/core/route"
+	"github.com/alys-node/alys/core/telemetry"
+	"github.com/alys-node/alys/sdk/chain"
+)
+
+// watch turns what the parts tell into metrics, logs and events for people. It implements the observers of host, route
+// and driver.
+type watch struct {
+	metrics  *telemetry.Metrics
+	log      hclog.Logger
+	event    func(Event)
+	advanced func(driver.Advanced) // what the node does after a new head; never blocks
+
+	missed, authored atomic.Uint64
+}
+
+func (w *watch) say(text string) { w.event(Event{At: time.Now(), Text: text}) }
+
+// PluginStarted implements host.Observer.
+func (w *watch) PluginStarted(s host.Started) {
+	w.metrics.PluginStarts.WithLabelValues(string(s.Kind), s.Label).Inc()
+	w.metrics.PluginUp.WithLabelValues(string(s.Kind), s.Label).Set(1)
+	w.log.Info("plugin is up", "kind", s.Kind, "plugin", s.Label, "generation", s.Generation, "pid", s.PID, "took", s.Took)
+}
+
+// PluginExited implements host.Observer.
+func (w *watch) PluginExited(e host.Exited) {
+	w.metrics.PluginUp.WithLabelValues(string(e.Kind), e.Label).Set(0)
+	if e.Asked {
+		w.log.Info("plugin ended", "kind", e.Kind, "plugin", e.Label, "generation", e.Generation)
+		return
+	}
+	w.metrics.PluginExits.WithLabelValues(string(e.Kind), e.Label).Inc()
+	w.log.Error("plugin died", "kind", e.Kind, "plugin", e.Label, "generation", e.Generation, "reason", e.Reason, "panic", e.Panic)
+	w.say("plugin " + string(e.Kind) + "." + e.Label + " died: " + e.Reason)
+}
+
+// PluginCalled implements host.Observer.
+func (w *watch) PluginCalled(c host.Call) {
+	method := path.Base(c.Method)
+	w.metrics.PluginCalls.WithLabelValues(string(c.Kind), c.Label, method, c.Code.String()).Inc()
+	w.metrics.PluginCallTime.WithLabelValues(string(c.Kind), c.Label, method).Observe(c.Latency.Seconds())
+}
+
+// PluginSampled implements host.Observer.
+func (w *watch) PluginSampled(s host.Sample) {
+	w.metrics.PluginRSS.WithLabelValues(string(s.Kind), s.Label).Set(float64(s.Stats.RSS))
+	w.metrics.PluginCPU.WithLabelValues(string(s.Kind), s.Label).Set(s.Stats.CPU.Seconds())
+}
+
+// Called implements route.Observer.
+func (w *watch) Called(c route.Called) {
+	outcome := "answer"
+	if c.Err != nil {
+		outcome = "failure"
+	}
+	w.metrics.RouteCalls.WithLabelValues(c.Route, string(c.Position), outcome).Inc()
+}
+
+// Compared implements route.Observer.
+func (w *watch) Compared(c route.Comparison) {
+	w.metrics.Compares.WithLabelValues(c.Route, string(c.Verdict)).Inc()
+	if c.Verdict == route.Disagree {
+		w.log.Error("plugins disagree", "role", c.Route, "request", c.Request, "used", c.Used, "other", c.Other, "reason", c.Reason)
+	}
+}
+
+// Changed implements route.Observer.
+func (w *watch) Changed(c route.Changed) {
+	w.metrics.RouteState.WithLabelValues(c.Route, string(c.From)).Set(0)
+	w.metrics.RouteState.WithLabelValues(c.Route, string(c.To)).Set(1)
+	w.log.Info("route changed", "role", c.Route, "from", c.From, "to", c.To, "reason", c.Reason)
+}
+
+// Alarm implements route.Observer.
+func (w *watch) Alarm(a route.Alarm) {
+	w.log.Error("ALARM: a plugin's answer cannot be true", "role", a.Route, "plugin", a.Target, "position", a.Position, "detached", a.Detached, "reason", a.Reason)
+	w.say("ALARM " + a.Route + " " + a.Target.String() + ": " + a.Reason)
+}
+
+// Advanced implements driver.Observer.
+func (w *watch) Advanced(a driver.Advanced) {
+	w.metrics.Height.WithLabelValues("head").Set(float64(a.Head.Height))
+	w.metrics.Height.WithLabelValues("safe").Set(float64(a.Safe.Height))
+	w.metrics.BlockTxs.Add(float64(a.Txs))
+	if a.Own {
+		w.authored.Add(1)
+		w.metrics.BlocksAuthored.WithLabelValues("notarized").Inc()
+		w.metrics.BlockTime.Observe(a.SinceSlot.Seconds())
+	}
+	if a.Moved {
+		w.metrics.Reorgs.Inc()
+	}
+	w.advanced(a)
+	w.event(Event{At: time.Now(), Block: &a})
+}
+
+// MissedSlot implements driver.Observer.
+func (w *watch) MissedSlot(slot chain.Slot) {
+	w.missed.Add(1)
+	w.metrics.SlotsMissed.Inc()
+	w.log.Warn("own slot missed", "slot", slot)
+}
+
+// EngineCall implements driver.Observer.
+func (w *watch) EngineCall(call string, took time.Duration, _ error) {
+	w.metrics.EngineTime.WithLabelValues(call).Observe(took.Seconds())
+}
+
+// Halted implements driver.Observer.
+func (w *watch) Halted(reason string) {
+	w.metrics.ConsensusHalted.Set(1)
+	w.log.Error("ALARM: consensus halted", "reason", reason)
+	w.say("ALARM consensus halted: " + reason)
+}
+
+// Evidence implements driver.Observer.
+func (w *watch) Evidence(e consensus.Evidence) {
+	w.log.Error("ALARM: an authority approved two blocks in one slot", "key", e.Key, "slot", e.First.Header.Slot)
+}
+
+// guarded is the guard's observer.
+func (w *watch) guarded(e guard.Event) {
+	w.metrics.GuardDecisions.WithLabelValues(string(e.Kind)).Inc()
+	if e.Kind == guard.EventReserved {
+		w.metrics.GuardTime.Observe(e.Took.Seconds())
+	}
+	switch {
+	case e.Alarm():
+		w.log.Error("ALARM: the guard said no", "key", e.Key, "slot", e.Slot, "height", e.Height, "reason", e.Reason, "error", e.Err)
+		w.say("ALARM guard: " + e.Err.Error())
+	case e.Err != nil:
+		w.log.Warn("the guard said no", "key", e.Key, "slot", e.Slot, "reason", e.Reason, "error", e.Err)
+	}
+}

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/alys-node/alys/core/admin"
+	"github.com/alys-node/alys/core/config"
+	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/host"
+	"github.com/alys-node/alys/core/store"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/diag"
+	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/signer"
+)
+
+// Validate checks each plugin's own block by the plugin itself, as a probe. Nothing is configured, and the data folder
+// is not touched but for the plugins' private copies.
+func Validate(ctx context.Context, c *config.Config) config.Diagnostics {
+	h, err := offlineHost(c)
+	if err != nil {
+		return c.Diagnose(config.Finding{Severity: diag.Error, Code: config.CodeInvalidValue, At: "node.data_dir", Summary: "Plugins cannot be started", Detail: err.Error()})
+	}
+	defer h.Close() //nolint:errcheck // only its probes' folders are left to remove
+	var diags config.Diagnostics
+	for _, p := range c.Plugins {
+		_, found := resolve(ctx, h, c, p)
+		diags = append(diags, found...)
+	}
+	if err := supported(c); err != nil {
+		diags = append(diags, c.Diagnose(config.Finding{Severity: diag.Error, Code: config.CodeInvalidValue, Summary: err.Error()})...)
+	}
+	return diags
+}
+
+// offlineHost runs plugins while no node does.
+func offlineHost(c *config.Config) (*host.Host, error) {
+	s, err := loadSpec(c)
+	if err != nil {
+		return nil, err
+	}
+	genesis, err := s.Genesis()
+	if err != nil {
+		return nil, fmt.Errorf("genesis of %s: %w", s.Name, err)
+	}
+	return host.New(hostConfig(c, s, genesis.Header.Hash(), hclog.NewNullLogger(), nil))
+}
+
+// Checksum is the digest of a plugin's binary as it is now, as alys.hcl writes it.
+func Checksum(ctx context.Context, c *config.Config, p *config.Plugin) (string, error) {
+	h, err := offlineHost(c)
+	if err != nil {
+		return "", err
+	}
+	defer h.Close() //nolint:errcheck // nothing was started
+	d, err := h.Checksum(ctx, p.Command)
+	if err != nil {
+		return "", err
+	}
+	return string(d), nil
+}
+
+// offlineGuard opens the guard of a data folder whose node does not run, without a clock to approve by.
+func offlineGuard(ctx context.Context, dataDir string, do func(*guard.Guard) error) error {
+	s, err := store.Open(store.Options{Dir: dataDir})
+	if err != nil {
+		return err
+	}
+	g, err := guard.Open(ctx, guard.Options{
+		Store: s, Genesis: s.Genesis(), Now: time.Now, SlotAt: func(time.Time) chain.Slot { return 0 },
+	})
+	if err == nil {
+		err = do(g)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// GuardExportOffline exports the guard of a stopped node.
+func GuardExportOffline(ctx context.Context, dataDir string) (json.RawMessage, error) {
+	var out json.RawMessage
+	err := offlineGuard(ctx, dataDir, func(g *guard.Guard) error {
+		raw, err := g.Export(ctx)
+		out = raw
+		return err
+	})
+	return out, err
+}
+
+// GuardImportOffline merges an export into the guard of a stopped node.
+func GuardImportOffline(ctx context.Context, dataDir string, raw json.RawMessage) (admin.GuardImportResponse, error) {
+	var out admin.GuardImportResponse
+	err := offlineGuard(ctx, dataDir, func(g *guard.Guard) error {
+		var err error
+		out, err = importGuard(ctx, g, raw)
+		return err
+	})
+	return out, err
+}
+
+// GuardText renders an exported guard for people.
+func GuardText(raw json.RawMessage) (string, error) {
+	var export struct {
+		Genesis chain.Hash `json:"genesis"`
+		Keys    []struct {
+			Key    signer.KeyID `json:"key"`
+			Slot   chain.Slot   `json:"slot,string"`
+			Height chain.Height `json:"height,string"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(raw, &export); err != nil {
+		return "", fmt.Errorf("read guard export: %w", err)
+	}
+	var b strings.Builder
+	_, _ = fmt.Fprintf(&b, "chain %s\n", export.Genesis)
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "SLOT\tHEIGHT\tKEY")
+	for _, k := range export.Keys {
+		_, _ = fmt.Fprintf(t, "%d\t%d\t%s\n", k.Slot, k.Height, k.Key)
+	}
+	_ = t.Flush() // a strings.Builder takes everything
+	return b.String(), nil
+}
+
+// withSigner starts a signer of the configuration for a moment.
+func withSigner(ctx context.Context, c *config.Config, label string, do func(p *config.Plugin, g *host.Generation) error) error {
+	var found []*config.Plugin
+	for _, p := range c.Plugins {
+		if p.ID.Kind == lifecycle.Signer && (label == "" || p.ID.Name == label) {
+			found = append(found, p)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return fmt.Errorf("there is no signer %q in %s", label, c.Path)
+	case len(found) > 1:
+		return fmt.Errorf("there are %d signers in %s: name one with --plugin", len(found), c.Path)
+	}
+	h, err := offlineHost(c)
+	if err != nil {
+		return err
+	}
+	one, diags := resolve(ctx, h, c, found[0])
+	err = diags.Err()
+	if err == nil {
+		err = launchOnce(ctx, h, one, func(g *host.Generation) error { return do(found[0], g) })
+	}
+	return errors.Join(err, h.Close())
+}
+
+func launchOnce(ctx context.Context, h *host.Host, one resolved, do func(*host.Generation) error) error {
+	g, err := h.Launch(ctx, one.host, host.Digest(digestPrefix+one.block.Digest))
+	if err != nil {
+		return err
+	}
+	err = do(g)
+	g.Stop(ctx)
+	return err
+}
+
+// CreateKeyOffline makes a key in a signer while no node runs.
+func CreateKeyOffline(ctx context.Context, c *config.Config, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
+	var out admin.KeyStatus
+	err := withSigner(ctx, c, r.Plugin, func(p *config.Plugin, g *host.Generation) error {
+		key, err := createKey(ctx, g.Client().Signer(), r)
+		out = keyStatus(p.ID.Name, "ready", key)
+		return err
+	})
+	return out, err
+}
+
+// KeysOffline lists the keys of every signer in the configuration while no node runs.
+func KeysOffline(ctx context.Context, c *config.Config) ([]admin.KeyStatus, error) {
+	var out []admin.KeyStatus
+	for _, p := range c.Plugins {
+		if p.ID.Kind != lifecycle.Signer {
+			continue
+		}
+		err := withSigner(ctx, c, p.ID.Name, func(p *config.Plugin, g *host.Generation) error {
+			keys, err := g.Client().Signer().Keys(ctx)
+			for _, k := range keys {
+				out = append(out, keyStatus(p.ID.Name, string(g.LastHealth().State), k))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

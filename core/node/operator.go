@@ -1,0 +1,404 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alys-node/alys/core/admin"
+	"github.com/alys-node/alys/core/config"
+	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/swap"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/diag"
+	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/signer"
+)
+
+// Status implements admin.Node.
+func (n *Node) Status(context.Context) (admin.Status, error) {
+	head, safe, finalized := n.chain.Heads()
+	ready := n.readiness()
+	sw := n.swap.Status()
+	s := admin.Status{
+		Name: n.opt.Config.Node.Name, Version: n.opt.Version, Chain: n.spec.Name, ChainID: n.spec.ChainID, Genesis: n.genesis,
+		Slot: n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())), Head: head, Safe: safe, Finalized: finalized,
+		Ready: ready.Ready, Reasons: ready.Reasons, Serial: sw.Serial, Hash: sw.Hash, Drift: len(sw.Drift) > 0,
+		Roles: map[string]admin.RoleStatus{}, Listeners: n.listeners(), Keys: n.keys(), StartedAt: n.started,
+		MissedOwn: n.watch.missed.Load(), Authored: n.watch.authored.Load(),
+	}
+	for _, r := range sw.Rejected {
+		s.Rejected = append(s.Rejected, admin.Rejection{Hash: r.Hash, Reason: r.Reason})
+	}
+	for _, r := range sw.Roles {
+		s.Roles[string(r.Role)] = n.roleStatus(r, sw)
+	}
+	return s, nil
+}
+
+func (n *Node) roleStatus(r swap.RoleStatus, s swap.Status) admin.RoleStatus {
+	out := admin.RoleStatus{Route: routeStatus(r.Route), States: []string{r.State}}
+	if s.Probation != nil && slices.Contains(s.Probation.Roles, r.Role) && r.State != stateProbation {
+		out.States = append(out.States, stateProbation)
+	}
+	for _, g := range r.Generations {
+		out.Generations = append(out.Generations, n.generationStatus(r.Role, g))
+	}
+	if l := s.LastSwap; l != nil && slices.Contains(l.Roles, r.Role) {
+		out.LastSwap = swapStatus(*l)
+	}
+	return out
+}
+
+const stateProbation = "probation"
+
+func routeStatus(r swap.Route) admin.RouteStatus {
+	out := admin.RouteStatus{Primary: r.Primary.Label}
+	if r.Fallback != nil {
+		out.Fallback = r.Fallback.Label
+	}
+	if r.Shadow != nil {
+		out.Shadow = r.Shadow.Label
+	}
+	if r.Canary != nil {
+		out.Canary, out.CanaryPercent = r.Canary.Plugin.Label, int(r.Canary.Percent)
+	}
+	return out
+}
+
+func (n *Node) generationStatus(role swap.Role, g swap.GenerationStatus) admin.GenerationStatus {
+	out := admin.GenerationStatus{
+		Plugin: g.Plugin.Label, Generation: uint64(g.Generation), Digest: g.Digest, Uptime: time.Since(g.Since), State: "ended",
+	}
+	for _, p := range g.Positions[role] {
+		out.Positions = append(out.Positions, string(p))
+	}
+	for _, p := range n.live.all(g.Plugin.Kind) {
+		if p.id != g.Plugin || p.generation != g.Generation || p.instance == nil {
+			continue
+		}
+		s := p.instance.State()
+		out.State, out.Message, out.Restarts = string(s.Phase), s.Health.Message, s.Restarts
+		if s.Reason != nil && out.Message == "" && s.Phase != "ready" {
+			out.Message = s.Reason.Error()
+		}
+		if current, err := p.instance.Current(); err == nil {
+			stats := current.Stats()
+			out.PID, out.Version, out.MemoryBytes, out.Uptime = current.PID, current.Description.Version, stats.RSS, stats.Uptime
+		}
+	}
+	return out
+}
+
+func swapStatus(r swap.Report) *admin.SwapStatus {
+	out := &admin.SwapStatus{Outcome: string(r.Result), Reason: r.Problem, At: r.At}
+	for _, s := range r.Steps {
+		out.Duration += s.Took.Seconds()
+		out.Steps = append(out.Steps, admin.SwapStep{Step: string(s.Step), Seconds: s.Took.Seconds()})
+	}
+	return out
+}
+
+func (n *Node) listeners() map[string]string {
+	out := map[string]string{"admin": n.opt.Config.Node.AdminSocket}
+	if n.wallet != nil {
+		out["wallet"] = n.wallet.Addr().String()
+	}
+	if n.server != nil {
+		out["metrics"] = n.server.Addr().String()
+	}
+	return out
+}
+
+func (n *Node) keys() []admin.KeyStatus {
+	var out []admin.KeyStatus
+	for _, p := range n.live.all(lifecycle.Signer) {
+		keys := p.keys.Load()
+		if keys == nil || p.instance == nil {
+			continue
+		}
+		for _, k := range *keys {
+			out = append(out, keyStatus(p.id.Label, string(p.instance.State().Phase), k))
+		}
+	}
+	slices.SortFunc(out, func(a, b admin.KeyStatus) int { return strings.Compare(a.Plugin+a.ID, b.Plugin+b.ID) })
+	return out
+}
+
+func keyStatus(plugin, state string, k signer.Key) admin.KeyStatus {
+	return admin.KeyStatus{
+		ID: string(k.ID), Purpose: string(k.Purpose), Label: k.Label, Plugin: plugin, State: state, Possession: hex.EncodeToString(k.Possession),
+	}
+}
+
+func (n *Node) appliedRoles() []swap.Role {
+	var out []swap.Role
+	for _, r := range n.swap.Status().Roles {
+		out = append(out, r.Role)
+	}
+	return out
+}
+
+// read loads the configuration that an operator means.
+func (n *Node) read(ctx context.Context, s admin.Source) (*config.Config, swap.Desired, config.Diagnostics) {
+	c, diags := n.opt.Load(s.Path, s.Vars, s.VarFiles)
+	if diags.HasErrors() {
+		return nil, swap.Desired{}, diags
+	}
+	if c.Node.DataDir != n.opt.Config.Node.DataDir {
+		return nil, swap.Desired{}, append(diags, c.Diagnose(config.Finding{
+			Severity: diag.Error, Code: config.CodeInvalidValue, At: "node.data_dir", Summary: "This is the configuration of another node",
+			Detail: fmt.Sprintf("The node that was asked has its data in %s.", n.opt.Config.Node.DataDir),
+		})...)
+	}
+	d, more, err := n.desired(ctx, c)
+	diags = append(diags, more...)
+	if err != nil {
+		diags = append(diags, c.Diagnose(config.Finding{Severity: diag.Error, Code: config.CodeInvalidValue, Summary: err.Error()})...)
+	}
+	return c, d, diags
+}
+
+// Plan implements admin.Node.
+func (n *Node) Plan(ctx context.Context, s admin.Source) (admin.PlanResponse, error) {
+	c, d, diags := n.read(ctx, s)
+	var text bytes.Buffer
+	if err := config.WriteDiagnostics(&text, diags, false, terminalWidth); err != nil {
+		return admin.PlanResponse{}, fmt.Errorf("render findings: %w", err)
+	}
+	raw, err := json.Marshal(diags)
+	if err != nil {
+		return admin.PlanResponse{}, fmt.Errorf("encode findings: %w", err)
+	}
+	out := admin.PlanResponse{Diagnostics: raw, Rendered: text.String()}
+	if diags.HasErrors() {
+		out.Invalid = true
+		return out, nil
+	}
+	p, err := n.swap.Plan(ctx, d)
+	if err != nil {
+		return out, operatorError(err)
+	}
+	out.Restart = n.restartOnly(c)
+	out.Serial, out.Hash, out.NoOp, out.Gap = p.Serial, p.Hash, p.NoOp(), len(p.Gaps) > 0
+	out.Text = p.String()
+	for _, line := range out.Restart {
+		out.Text += "! " + line + ": takes effect at the next start only\n"
+	}
+	if out.Plan, err = json.Marshal(p); err != nil {
+		return out, fmt.Errorf("encode plan: %w", err)
+	}
+	return out, nil
+}
+
+const terminalWidth = 100
+
+// restartOnly names the blocks that differ from those that the node was started with and that it reads only then.
+func (n *Node) restartOnly(c *config.Config) []string {
+	var old, now map[string]json.RawMessage
+	if json.Unmarshal(n.opt.Config.Redacted, &old) != nil || json.Unmarshal(c.Redacted, &now) != nil {
+		return nil
+	}
+	var out []string
+	names := map[string]bool{}
+	for name := range old {
+		names[name] = true
+	}
+	for name := range now {
+		names[name] = true
+	}
+	for name := range names {
+		live := strings.HasPrefix(name, "plugin.") || strings.HasPrefix(name, "role.") || strings.HasPrefix(name, "role ") || strings.HasPrefix(name, "plugin ")
+		if !live && !bytes.Equal(old[name], now[name]) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Apply implements admin.Node.
+func (n *Node) Apply(ctx context.Context, r admin.ApplyRequest, progress func(admin.Progress)) (string, error) {
+	c, d, diags := n.read(ctx, r.Source)
+	if err := diags.Err(); err != nil {
+		return "", &admin.Error{Code: "invalid", Message: err.Error(), Hint: "run `alys plan`"}
+	}
+	p, err := n.swap.Plan(ctx, d)
+	if err != nil {
+		return "", operatorError(err)
+	}
+	if p.Serial != r.Serial || p.Hash != r.Hash {
+		return "", operatorError(fmt.Errorf("%w: something was applied, or the file or a binary changed, since it was made", swap.ErrStalePlan))
+	}
+	// The apply outlives a terminal that goes away: it is the node's from here on.
+	report, err := n.swap.Apply(context.WithoutCancel(ctx), p, d, swap.ApplyOptions{AllowGap: r.AllowGap, Retry: r.Retry, By: r.By})
+	n.reported(report, err)
+	tellSteps(report, progress)
+	if err != nil {
+		return "", operatorError(err)
+	}
+	n.blocks.use(c)
+	return outcomeText(report), nil
+}
+
+// Rollback implements admin.Node.
+func (n *Node) Rollback(ctx context.Context, r admin.RollbackRequest, progress func(admin.Progress)) (string, error) {
+	report, err := n.swap.Rollback(context.WithoutCancel(ctx), swap.Role(strings.ReplaceAll(r.Role, ".", "/")), r.By)
+	n.reported(report, err)
+	tellSteps(report, progress)
+	if err != nil {
+		return "", operatorError(err)
+	}
+	return outcomeText(report), nil
+}
+
+func tellSteps(r swap.Report, progress func(admin.Progress)) {
+	roles := make([]string, len(r.Roles))
+	for i, role := range r.Roles {
+		roles[i] = string(role)
+	}
+	for _, s := range r.Steps {
+		progress(admin.Progress{Role: strings.Join(roles, ","), Step: string(s.Step), Seconds: s.Took.Seconds()})
+	}
+}
+
+func outcomeText(r swap.Report) string {
+	switch r.Result {
+	case swap.ResultNoOp:
+		return "Nothing to do: what runs is what is wanted."
+	case swap.ResultProbation:
+		return fmt.Sprintf("Applied as serial %d. The old plugins stay warm while the new ones are on probation: watch `alys status`.", r.Serial)
+	case swap.ResultFlippedBack:
+		return fmt.Sprintf("Went back (serial %d): %s", r.Serial, r.Problem)
+	case swap.ResultDone, swap.ResultFailed:
+	}
+	return fmt.Sprintf("Applied as serial %d.", r.Serial)
+}
+
+// operatorError gives an error of swap its code and what to do next.
+func operatorError(err error) error {
+	for _, known := range []struct {
+		is         error
+		code, hint string
+	}{
+		{swap.ErrStalePlan, "conflict", "make a new plan with `alys plan`"},
+		{swap.ErrApplyInProgress, "conflict", "wait for it; `alys status` shows how it goes"},
+		{swap.ErrRejected, "refused", "change alys.hcl, or say `alys apply --retry`"},
+		{swap.ErrGap, "refused", "read the plan, then say --allow-gap"},
+		{swap.ErrNothingToRollBack, "refused", "`alys status` shows the route that runs"},
+		{swap.ErrUnknownRole, "unknown", "roles are signer, engine and sync, and signer.approval and signer.bitcoin where alys.hcl narrows them"},
+	} {
+		if errors.Is(err, known.is) {
+			return &admin.Error{Code: known.code, Message: err.Error(), Hint: known.hint}
+		}
+	}
+	var step *swap.StepError
+	if errors.As(err, &step) {
+		return &admin.Error{Code: "internal", Message: err.Error(), Hint: "the old route serves; `alys status` shows it"}
+	}
+	return err
+}
+
+// GuardExport implements admin.Node.
+func (n *Node) GuardExport(ctx context.Context) (json.RawMessage, error) { return n.guard.Export(ctx) }
+
+// GuardImport implements admin.Node.
+func (n *Node) GuardImport(ctx context.Context, raw json.RawMessage) (admin.GuardImportResponse, error) {
+	return importGuard(ctx, n.guard, raw)
+}
+
+func importGuard(ctx context.Context, g *guard.Guard, raw json.RawMessage) (admin.GuardImportResponse, error) {
+	r, err := g.Import(ctx, raw)
+	if errors.Is(err, guard.ErrNotAnExport) {
+		return admin.GuardImportResponse{}, &admin.Error{Code: "invalid", Message: err.Error(), Hint: "write one with `alys guard export` on a node of this chain"}
+	}
+	return admin.GuardImportResponse{Keys: len(r.Raised) + len(r.Known), Raised: len(r.Raised)}, err
+}
+
+// Unlock implements admin.Node.
+func (n *Node) Unlock(ctx context.Context, r admin.UnlockRequest) error {
+	p, err := n.signerNamed(r.Plugin, func(p *process) bool { return p.instance.State().Phase == "locked" })
+	if err != nil {
+		return err
+	}
+	c, err := p.client()
+	if err != nil {
+		return &admin.Error{Code: "unavailable", Message: err.Error()}
+	}
+	if err := c.Signer().Unlock(ctx, r.Password); err != nil {
+		return keyError(err)
+	}
+	_, err = p.listKeys(ctx, c.Signer())
+	return err
+}
+
+// CreateKey implements admin.Node.
+func (n *Node) CreateKey(ctx context.Context, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
+	p, err := n.signerNamed(r.Plugin, func(*process) bool { return true })
+	if err != nil {
+		return admin.KeyStatus{}, err
+	}
+	c, err := p.client()
+	if err != nil {
+		return admin.KeyStatus{}, &admin.Error{Code: "unavailable", Message: err.Error()}
+	}
+	key, err := createKey(ctx, c.Signer(), r)
+	if err != nil {
+		return admin.KeyStatus{}, err
+	}
+	if _, err := p.listKeys(ctx, c.Signer()); err != nil {
+		return admin.KeyStatus{}, err
+	}
+	return keyStatus(p.id.Label, "ready", key), nil
+}
+
+func createKey(ctx context.Context, s signer.SignerWithKeyAdmin, r admin.CreateKeyRequest) (signer.Key, error) {
+	key, err := s.CreateKey(ctx, signer.NewKey{Purpose: signer.Purpose(r.Purpose), Label: r.Label, Password: r.Password, Import: r.Import})
+	return key, keyError(err)
+}
+
+func keyError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, signer.ErrWrongPassword):
+		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "nothing was changed; try the right one"}
+	case errors.Is(err, signer.ErrLocked):
+		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "unlock it first: `alys keys unlock`"}
+	case errors.Is(err, signer.ErrRefused), errors.Is(err, lifecycle.ErrUnsupported):
+		return &admin.Error{Code: "refused", Message: err.Error()}
+	}
+	return err
+}
+
+// signerNamed finds a live signer by label, or the only one that fits.
+func (n *Node) signerNamed(label string, fits func(*process) bool) (*process, error) {
+	var found []*process
+	var names []string
+	for _, p := range n.live.all(lifecycle.Signer) {
+		if p.instance == nil {
+			continue
+		}
+		names = append(names, p.id.Label)
+		if p.id.Label == label || label == "" && fits(p) {
+			found = append(found, p)
+		}
+	}
+	slices.Sort(names)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1 && label != "": // two generations of one plugin, in a probation: the newer one
+		slices.SortFunc(found, func(a, b *process) int { return int(b.generation) - int(a.generation) })
+		return found[0], nil
+	case len(found) > 1:
+		return nil, &admin.Error{Code: "unknown", Message: "several signers fit", Hint: "name one with --plugin: " + strings.Join(names, ", ")}
+	}
+	return nil, &admin.Error{Code: "unknown", Message: fmt.Sprintf("no signer %q fits", label), Hint: "signers that run: " + strings.Join(names, ", ")}
+}

@@ -1,0 +1,200 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/thejerf/suture/v4"
+
+	"github.com/alys-node/alys/core/consensus"
+	"github.com/alys-node/alys/core/driver"
+	"github.com/alys-node/alys/sdk/chain"
+)
+
+// Run runs the node until ctx ends (nil) or something fails that a node must not go on without: the first error, which
+// names its stage.
+//
+// The order: store, guard, chain and host were opened by New (the guard before any signer can be called). Then the
+// operator's socket and the metrics, which answer while the rest comes up; the plugins, by the journal and then by the
+// file; consensus, restored from the store; wallets. The end goes backwards.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	outside := n.supervise(ctx)
+	err := n.runCore(ctx, cancel)
+	cancel(err)
+	<-outside
+	return errors.Join(err, n.close(context.WithoutCancel(ctx)))
+}
+
+// runCore runs what takes the node down with it.
+func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) error {
+	if err := n.startPlugins(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("start plugins: %w", err)
+	}
+	d, err := n.startConsensus(ctx)
+	if err != nil {
+		return fmt.Errorf("start consensus: %w", err)
+	}
+	stages := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"swap", n.swap.Run},
+		{"sync", n.wheel.Run},
+		{"consensus", d.Run},
+		{"transactions", n.followBlocks},
+		{"configuration", n.watchFile},
+	}
+	done := make(chan error, len(stages))
+	for _, s := range stages {
+		go func() {
+			err := s.run(ctx)
+			if err == nil && ctx.Err() == nil {
+				err = errors.New("ended by itself")
+			}
+			if err != nil && ctx.Err() == nil {
+				err = fmt.Errorf("%s: %w", s.name, err)
+				cancel(err)
+			} else {
+				err = nil
+			}
+			done <- err
+		}()
+	}
+	var errs []error
+	for range stages {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
+}
+
+// supervise runs what may fail without taking the node down: it is restarted. The channel closes when all of it ended.
+func (n *Node) supervise(ctx context.Context) <-chan struct{} {
+	tree := suture.New("alys", suture.Spec{
+		EventHook: func(e suture.Event) { n.log.Error("a service failed and is restarted", "event", e.String()) },
+		Timeout:   stopTimeout,
+	})
+	tree.Add(service{"admin", n.admin.Run})
+	if n.server != nil {
+		tree.Add(service{"metrics", n.server.Run})
+	}
+	if n.wallet != nil {
+		tree.Add(service{"wallet", n.wallet.Run})
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = tree.Serve(ctx) // ends with ctx; what its services said was logged
+	}()
+	return done
+}
+
+// service names a function for the supervision tree.
+type service struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Serve implements suture.Service. A clean end is the end of ctx; anything else is restarted.
+func (s service) Serve(ctx context.Context) error { return s.run(ctx) }
+
+// String implements fmt.Stringer, for logs.
+func (s service) String() string { return s.name }
+
+// startConsensus restores consensus and makes its driver.
+func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
+	self := n.ownKeys()
+	restored, bodies, err := restore(ctx, n.chain, n.guard, self)
+	if err != nil {
+		return nil, err
+	}
+	schedule := n.spec.Agreement()
+	machine, err := consensus.New(consensus.Config{Genesis: n.chain.Genesis().Header, Schedule: schedule, Self: self}, restored)
+	if err != nil {
+		return nil, err
+	}
+	head, safe, _ := n.chain.Heads()
+	d := driver.New(driver.Options{
+		Machine: machine, Schedule: schedule, Self: self, Bodies: bodies, Heads: driver.Heads{Head: head, Safe: safe},
+		Chain: book{n.chain}, Engine: n.executor, Network: alone{}, Observer: n.watch, Now: time.Now, Log: n.log.Named("consensus"),
+		Signer: &authority{guard: n.guard, route: n.routes.approvals, holds: n.live.holds, slotTime: n.spec.SlotDuration},
+	})
+	n.mu.Lock()
+	n.driver, n.self = d, self
+	n.mu.Unlock()
+	n.log.Info("consensus starts", "head", head.Height, "safe", safe.Height, "authority_keys", len(self))
+	return d, nil
+}
+
+// ownKeys are the authority keys that the node's signers hold, or the one that the configuration names.
+func (n *Node) ownKeys() []chain.BLSPublicKey {
+	var out []chain.BLSPublicKey
+	head, _, _ := n.chain.Heads()
+	for _, set := range n.spec.Authorities {
+		if next := n.spec.Set(head.Height + 1); set.From < next.From {
+			continue // a set that is over
+		}
+		for _, k := range set.Keys {
+			if n.signsWith(k) && !contains(out, k) {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+func contains[T comparable](list []T, v T) bool {
+	for _, x := range list {
+		if x == v {
+			return true
+		}
+	}
+	return false
+}
+
+// stopTimeout bounds each stage of a stop.
+const stopTimeout = 15 * time.Second
+
+// close ends everything that is open, backwards. A stage that overruns is named, with what the goroutines do.
+func (n *Node) close(ctx context.Context) error {
+	var errs []error
+	stage := func(name string, f func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- f(ctx) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				errs = append(errs, fmt.Errorf("stop %s: %w", name, err))
+			}
+		case <-time.After(stopTimeout + time.Second):
+			stacks := make([]byte, 1<<20)
+			n.log.Error("a stage of the stop takes too long", "stage", name, "goroutines", string(stacks[:runtime.Stack(stacks, true)]))
+			errs = append(errs, fmt.Errorf("stop %s: took longer than %s", name, stopTimeout))
+		}
+	}
+	if n.admin != nil {
+		stage("admin", func(context.Context) error { return closed(n.admin.Close()) })
+	}
+	if n.swap != nil {
+		stage("plugins", n.swap.Close)
+	}
+	if n.routes != nil {
+		stage("routes", func(context.Context) error { n.routes.close(); return nil })
+	}
+	if n.host != nil {
+		stage("host", func(context.Context) error { return n.host.Close() })
+	}
+	if n.store != nil {
+		stage("store", func(context.Context) error { return n.store.Close() })
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,124 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/alys-node/alys/core/route"
+	"github.com/alys-node/alys/core/swap"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
+	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/signer"
+	"github.com/alys-node/alys/sdk/wire"
+)
+
+// horizonMargin is how far away an engine's fork horizon must be: time to swap it again before it is reached.
+const horizonMargin = 24 * time.Hour
+
+// openRoles connects routes, swap and the parts that call plugins.
+func (n *Node) openRoles() error {
+	c := n.opt.Config
+	n.live = &processes{live: map[route.ID]*process{}}
+	n.routes = newRoutes(n.watch)
+	n.blocks = newBlocks(c)
+	n.wheel = newWheel(n.routes.sync, n.chain, n.log.Named("sync"))
+	n.executor = &executor{slotTime: n.spec.SlotDuration, writer: route.NewWriter(n.routes.engine, route.WriterOptions[engine.Engine]{
+		IsBehind: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
+		CatchUp:  func(ctx context.Context, _ route.ID, e engine.Engine) error { return n.catchUp(ctx, e) },
+	})}
+	journal, err := swap.OpenFileJournal(filepath.Join(c.Node.DataDir, "journal"))
+	if err != nil {
+		return fmt.Errorf("open swap journal: %w", err)
+	}
+	execution := n.chain.Genesis().Execution.Payload
+	n.swap, err = swap.New(swap.Options{
+		Launcher: &launcher{host: n.host, blocks: n.blocks, live: n.live, attached: n.attached},
+		Routes:   n.routes,
+		Admitter: &admitter{
+			guard: n.guard, genesis: n.genesis, chainID: n.spec.ChainID, el: execution.BlockHash,
+			margin: uint64(horizonMargin / time.Second), self: n.requiredKeys, catchUp: n.catchUp, trial: trySync,
+			now: func() uint64 { return uint64(time.Now().Unix()) },
+			listed: func(ctx context.Context, p *process, c *wire.Client) ([]signer.Key, error) {
+				return p.listKeys(ctx, c.Signer())
+			},
+		},
+		Journal: journal, Logger: n.log.Named("swap"), Probation: probation(c.Swap), Timeouts: timeouts(c.Swap),
+	})
+	return err
+}
+
+// attached makes a process that came up, for the first time or again after a crash, ready to serve: an engine is caught
+// up from our store and gets the wallets' transactions, a signer is asked for its keys.
+func (n *Node) attached(ctx context.Context, p *process, c *wire.Client) error {
+	switch p.id.Kind {
+	case lifecycle.Signer:
+		_, err := p.listKeys(ctx, c.Signer())
+		return err
+	case lifecycle.Engine:
+		s, err := c.Engine().Status(ctx)
+		if err != nil {
+			return fmt.Errorf("ask engine: %w", err)
+		}
+		p.rpc.Store(&s.WalletRPC)
+		return n.catchUp(ctx, c.Engine())
+	case lifecycle.Sync:
+	}
+	return nil
+}
+
+// catchUp brings an engine to our heads and gives it the transactions that we keep.
+func (n *Node) catchUp(ctx context.Context, e engine.Engine) error {
+	did, err := n.chain.Replay(ctx, e)
+	if err != nil {
+		return fmt.Errorf("catch the engine up: %w", err)
+	}
+	if did.Payloads > 0 {
+		n.log.Info("engine caught up", "from", did.From.Height, "to", did.To.Height, "payloads", did.Payloads)
+	}
+	if err := n.carrier.Offer(ctx, e); err != nil {
+		n.log.Warn("the engine did not take kept transactions", "error", err)
+	}
+	return nil
+}
+
+// signsWith reports whether a live signer holds an authority key that this node may use.
+func (n *Node) signsWith(k chain.BLSPublicKey) bool {
+	v := n.opt.Config.Validator
+	if v != nil && (!v.Enabled || v.ApprovalKey != "" && v.ApprovalKey != k.String() && "0x"+v.ApprovalKey != k.String()) {
+		return false
+	}
+	for _, p := range n.live.all(lifecycle.Signer) {
+		if p.holds(signer.BLSKey(k)) {
+			return true
+		}
+	}
+	return false
+}
+
+// requiredKeys are the keys that a newcomer must be able to use. Before consensus runs there are none to compare with.
+func (n *Node) requiredKeys() []signer.KeyID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]signer.KeyID, len(n.self))
+	for i, k := range n.self {
+		out[i] = signer.BLSKey(k)
+	}
+	return out
+}
+
+// walletBackend is where the serving engine's wallet RPC listens.
+func (n *Node) walletBackend() (string, error) {
+	primary := n.routes.engine.Positions().Primary
+	if primary == nil {
+		return "", errors.New("there is no engine yet")
+	}
+	p := n.live.get(primary.ID())
+	if p == nil {
+		return "", errors.New("the engine is being replaced")
+	}
+	return p.walletRPC()
+}

@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	ledger "github.com/alys-node/alys/core/chain"
+	"github.com/alys-node/alys/core/route"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/syncer"
+)
+
+// wheel is the sync role: a stream of events to the strategy that has the wheel, and of its orders.
+type wheel = route.Stream[syncer.Strategy, syncer.Event, syncer.Order]
+
+// creditGrant is how many orders a strategy may give before an event grants more.
+const creditGrant = 64
+
+// errNoPeer answers an order that names a peer: this version has no network, so there is nobody to fetch from.
+var errNoPeer = fmt.Errorf("%w: no such peer", syncer.ErrBadOrder)
+
+// newWheel connects the sync role. The node is its own authority: what it has is all there is, and a strategy that is
+// told so has nothing to order but Complete.
+func newWheel(r *route.Route[syncer.Strategy], c *ledger.Chain, log hclog.Logger) *wheel {
+	return route.NewStream(r, route.StreamOptions[syncer.Strategy, syncer.Event, syncer.Order]{
+		Serve: func(ctx context.Context, s syncer.Strategy, session *route.Session[syncer.Event, syncer.Order]) error {
+			return s.Run(ctx, session)
+		},
+		Snapshot: func(e route.Epoch) syncer.Event {
+			head, _, _ := c.Heads()
+			return syncer.Event{
+				Epoch: syncer.Epoch(e), Credits: creditGrant, Snapshot: &syncer.Snapshot{Cursor: head.Height, Target: head.Height},
+			}
+		},
+		Stamp:   func(e syncer.Event, epoch route.Epoch) syncer.Event { e.Epoch = syncer.Epoch(epoch); return e },
+		EpochOf: func(o syncer.Order) route.Epoch { return route.Epoch(o.Epoch) },
+		Handle: func(_ context.Context, o syncer.Order) error {
+			log.Debug("order of the sync strategy", "order", o)
+			if o.Assign != nil {
+				return errNoPeer
+			}
+			return nil
+		},
+		Waiting: func() bool { return false },
+	})
+}
+
+// tip tells the strategy that the chain grew.
+func tip(h chain.Height) syncer.Event {
+	return syncer.Event{Credits: 1, Tip: &syncer.Tip{Cursor: h, Target: h}}
+}
+
+// Trace limits: a strategy that does not finish a small trace in this many orders is not sane.
+const (
+	traceHeights = 64
+	traceOrders  = 256
+)
+
+// trySync runs a strategy over a recorded trace, with one good peer and a gap of 64 blocks: it must order every height
+// once, give only orders that fit, and then be complete.
+func trySync(ctx context.Context, s syncer.Strategy) error {
+	t := &trace{events: make(chan syncer.Event, 4*traceOrders), ordered: map[chain.Height]bool{}}
+	head := chain.Ref{Height: traceHeights}
+	t.events <- syncer.Event{Epoch: 1, Credits: traceOrders, Snapshot: &syncer.Snapshot{
+		Target: traceHeights,
+		Peers:  []syncer.Peer{{ID: "trace", Group: "192.0.2.0/24", Head: head, LatencyMillis: 5, BytesPerSecond: 10 << 20}},
+	}}
+	err := s.Run(ctx, t)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fault == nil && t.complete {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %d heights ordered: %w", errInsaneOrders, len(t.ordered), traceHeights, errors.Join(t.fault, err, ctx.Err()))
+}
+
+// trace is a session with a simulated host: every assigned batch is downloaded and imported at once.
+type trace struct {
+	events chan syncer.Event
+
+	mu       sync.Mutex // guards all below
+	ordered  map[chain.Height]bool
+	orders   int
+	complete bool
+	fault    error
+}
+
+// Next implements syncer.Session.
+func (t *trace) Next(ctx context.Context) (syncer.Event, error) {
+	t.mu.Lock()
+	over := t.complete || t.fault != nil
+	t.mu.Unlock()
+	if over {
+		return syncer.Event{}, io.EOF
+	}
+	select {
+	case e := <-t.events:
+		return e, nil
+	case <-ctx.Done():
+		return syncer.Event{}, ctx.Err()
+	}
+}
+
+// Send implements syncer.Session.
+func (t *trace) Send(_ context.Context, o syncer.Order) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.orders++
+	switch {
+	case t.orders > traceOrders:
+		t.fault = errors.New("too many orders")
+	case o.Epoch != 1:
+		t.fault = syncer.ErrStaleEpoch
+	case o.Assign != nil:
+		t.assign(*o.Assign)
+	case o.Complete != nil && len(t.ordered) == traceHeights:
+		t.complete = true
+	case o.Complete != nil:
+		t.fault = fmt.Errorf("complete at %d of %d heights", len(t.ordered), traceHeights)
+	}
+	return t.fault
+}
+
+func (t *trace) assign(a syncer.Assign) {
+	if a.Peer != "trace" || a.Range.Len() == 0 || a.Range.From == 0 || a.Range.To > traceHeights {
+		t.fault = fmt.Errorf("range %d to %d of peer %q: %w", a.Range.From, a.Range.To, a.Peer, syncer.ErrBadOrder)
+		return
+	}
+	for h := a.Range.From; h <= a.Range.To; h++ {
+		if t.ordered[h] {
+			t.fault = fmt.Errorf("height %d ordered twice", h)
+			return
+		}
+		t.ordered[h] = true
+	}
+	b := syncer.Batch{ID: a.Batch, Range: a.Range, Peer: a.Peer, Bytes: a.Range.Len() << 10, Millis: 5}
+	for _, state := range []syncer.BatchState{syncer.BatchDownloaded, syncer.BatchImported} {
+		b.State = state
+		done := b
+		t.events <- syncer.Event{Epoch: 1, Batch: &done}
+	}
+	t.events <- syncer.Event{Epoch: 1, Tip: &syncer.Tip{Cursor: a.Range.To, Target: traceHeights}}
+}

@@ -1,0 +1,81 @@
+package route
+
+import (
+	"context"
+	"time"
+)
+
+// sampling is one answered request that others are asked about.
+type sampling[C, R any] struct {
+	req     Request
+	do      func(context.Context, C) (R, error)
+	opts    Opts[R]
+	used    *entry[C]
+	reply   R
+	asked   []*entry[C]
+	timeout time.Duration
+}
+
+// sampleOthers queues the request for everyone who is compared. It never waits: what does not fit is not sampled.
+func sampleOthers[C, R any](ctx context.Context, r *Route[C], v *view[C], s sampling[C, R]) {
+	if s.opts.Compare == nil {
+		return
+	}
+	for _, a := range v.samples(s.req, s.asked) {
+		j := &job{
+			ctx: context.WithoutCancel(ctx), timeout: s.timeout, size: s.req.Size, sample: true,
+			run:  func(ctx context.Context) { s.run(ctx, r, a) },
+			drop: func(err error) { s.skip(r, a, err.Error()) },
+		}
+		r.mu.Lock()
+		queued := len(r.placesOf(a.entry.id)) > 0 && r.enqueue(a.entry, j)
+		r.mu.Unlock()
+		if !queued {
+			s.skip(r, a, ErrQueueFull.Error())
+		}
+	}
+}
+
+func (s sampling[C, R]) skip(r *Route[C], a attempt[C], reason string) {
+	r.compared(a.entry, Comparison{Request: s.req.label(), Used: s.used.id, Position: a.position, Verdict: NotSampled, Reason: reason})
+}
+
+func (s sampling[C, R]) run(ctx context.Context, r *Route[C], a attempt[C]) {
+	started := time.Now()
+	client, err := a.entry.client()
+	var reply R
+	if err == nil {
+		reply, err = s.do(ctx, client)
+	}
+	reply, answer, err := judge(reply, err, s.opts)
+	r.record(a.entry, a.position, started, err, isBad(err))
+	verdict, reason := verdictOf(s.opts, s.reply, outcome[R]{reply: reply, answer: answer, err: err})
+	r.compared(a.entry, Comparison{Request: s.req.label(), Used: s.used.id, Position: a.position, Verdict: verdict, Reason: reason})
+}
+
+// outcome is what one target made of a request.
+type outcome[R any] struct {
+	reply  R
+	answer error // an error that is an answer
+	err    error // why there is no answer
+}
+
+// verdictOf compares an answer that was used with what another target said. A reply that failed the host's check is a
+// disagreement on correctness; a refusal says nothing, because the other may only have come late.
+func verdictOf[R any](opts Opts[R], used R, other outcome[R]) (Verdict, string) {
+	switch {
+	case isBad(other.err):
+		return Disagree, other.err.Error()
+	case other.err != nil:
+		return Failed, other.err.Error()
+	case other.answer != nil:
+		return NotSampled, other.answer.Error()
+	case opts.Compare == nil:
+		return NotSampled, "nothing to compare"
+	}
+	v := opts.Compare(used, other.reply)
+	if v == Disagree {
+		return v, "answers differ"
+	}
+	return v, ""
+}

@@ -1,0 +1,91 @@
+package route
+
+import (
+	"slices"
+	"time"
+)
+
+// Stats counts what one target did in one position since it came into the route.
+type Stats struct {
+	Calls      uint64 // questions put, answered or not
+	Errors     uint64 // no answers
+	BadReplies uint64 // of the errors: replies that failed the host's check
+	Agreed     uint64
+	Disagreed  uint64
+	NotSampled uint64
+	P50, P99   time.Duration // of the last 1,024 answers
+}
+
+// Window is what a target did in answering positions (primary, canary, fallback) since a moment.
+type Window struct {
+	Calls     uint64
+	Failures  uint64
+	Disputes  uint64          // disagreements on correctness, in any position
+	Latencies []time.Duration // of the answers, ascending; of the last 1,024 calls at most
+}
+
+// Quantile is the smallest latency that at least the part q (0 to 1) of the sorted latencies do not exceed; 0 without any.
+func Quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := int(q*float64(len(sorted))+0.999999) - 1
+	return sorted[min(max(i, 0), len(sorted)-1)]
+}
+
+const keptSamples = 1024
+
+type sample struct {
+	at     time.Time
+	took   time.Duration
+	failed bool
+}
+
+// tally is what is counted of one target in one position; guarded by the route's mutex.
+type tally struct {
+	Stats
+	samples ring[sample]
+}
+
+func newTally() *tally { return &tally{samples: ring[sample]{limit: keptSamples}} }
+
+func (t *tally) called(s sample, bad bool) {
+	t.Calls++
+	if s.failed {
+		t.Errors++
+	}
+	if bad {
+		t.BadReplies++
+	}
+	t.samples.add(s)
+}
+
+func (t *tally) compared(v Verdict) {
+	switch v {
+	case Agree:
+		t.Agreed++
+	case Disagree:
+		t.Disagreed++
+	case NotSampled:
+		t.NotSampled++
+	case Failed: // already an error
+	}
+}
+
+func (t *tally) latencies(since time.Time) []time.Duration {
+	var out []time.Duration
+	for _, s := range t.samples.items {
+		if !s.failed && !s.at.Before(since) {
+			out = append(out, s.took)
+		}
+	}
+	return out
+}
+
+func (t *tally) stats() Stats {
+	s := t.Stats
+	l := t.latencies(time.Time{})
+	slices.Sort(l)
+	s.P50, s.P99 = Quantile(l, 0.5), Quantile(l, 0.99)
+	return s
+}

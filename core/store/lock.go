@@ -1,0 +1,58 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// lockName is the file in the data folder that the owner holds a lock on. It holds the owner's process id, for people.
+const lockName = "alys.lock"
+
+// lock takes the data folder, or reports ErrLocked with the holder's process id. The kernel drops the lock with the
+// process, however it dies.
+func lock(dir string) (io.Closer, error) {
+	path := filepath.Join(dir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock file: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer closeQuietly(f)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil, fmt.Errorf("%s is in use by process %s: %w; stop it, or choose another node.data_dir", dir, holder(f), ErrLocked)
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		defer closeQuietly(f)
+		return nil, noSpace(fmt.Errorf("write lock file %s: %w", path, err))
+	}
+	return f, nil
+}
+
+// holder reads the process id of the lock's owner; "unknown" between its lock and its write.
+func holder(f io.ReaderAt) string {
+	buf := make([]byte, 20)
+	n, err := f.ReadAt(buf, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "unknown"
+	}
+	pid := strings.TrimSpace(string(buf[:n]))
+	if _, err := strconv.ParseUint(pid, 10, 32); err != nil {
+		return "unknown"
+	}
+	return pid
+}
+
+// closeQuietly closes what was never written, where a more important error is on its way.
+func closeQuietly(c io.Closer) { _ = c.Close() }

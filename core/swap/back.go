@@ -1,0 +1,158 @@
+package swap
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// flipBack ends an open probation with the old state; the caller has the lock. It is carried out even if a part of it
+// fails, the journal included: a new generation that failed must not go on.
+func (c *Controller) flipBack(ctx context.Context, w *watch, reason, by string) {
+	ctx, cancel := c.cleanup(ctx, time.Minute)
+	defer cancel()
+	started := time.Now()
+	h := c.state()
+	missing := c.missing(w.old)
+	rec := Record{
+		State: FlippedBack, At: started, Serial: h.serial + 1, By: by, Reason: reason, Roles: w.roles, Applied: &w.old,
+		Previous: w.before, Rejected: h.reject(w.next.Hash, reason, started), Generation: h.generation + Generation(len(missing)),
+	}
+	c.log.Error("flipping back", "reason", reason, "by", by)
+	if err := c.append(ctx, rec); err != nil {
+		c.log.Error("the flip back is not in the journal: a restart would try the change again", "error", err)
+		c.mu.Lock()
+		c.history.add(rec)
+		c.mu.Unlock()
+	}
+	c.mu.Lock()
+	c.watch = nil
+	c.mu.Unlock()
+	w.stop()
+	held := c.reopen(ctx, w, missing, h.generation+1)
+	c.pointBack(ctx, w)
+	c.release(held)
+	c.endUnused(ctx, w.old, c.affected(w.next, w.old))
+	c.report(w, rec, started)
+}
+
+// missing lists the blocks of a state that do not run.
+func (c *Controller) missing(a Applied) []Block {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []Block
+	for _, id := range sortedPlugins(a.Plugins) {
+		if c.find(a.Plugins[id]) == nil {
+			out = append(out, a.Plugins[id])
+		}
+	}
+	return out
+}
+
+// reopen is a handover the other way: it starts the old generations that had to close for the new ones. It returns the
+// roles that are held because nobody answers meanwhile.
+func (c *Controller) reopen(ctx context.Context, w *watch, missing []Block, g Generation) []Role {
+	if len(missing) == 0 {
+		return nil
+	}
+	inTheWay := c.allInTheWay(missing)
+	held, err := c.stepAside(ctx, w.next, inTheWay)
+	if err != nil {
+		c.log.Warn("calls were cut off at the flip back", "error", err)
+	}
+	for _, r := range inTheWay {
+		c.end(ctx, r)
+	}
+	for i, b := range missing {
+		if _, err := c.launch(ctx, b, g+Generation(i)); err != nil {
+			c.trouble(b.ID, fmt.Errorf("reopen at the flip back: %w", err))
+		}
+	}
+	return held
+}
+
+// pointBack sets the routes to the old state. The old generations draw level first as far as they can in the short time.
+func (c *Controller) pointBack(ctx context.Context, w *watch) {
+	c.hold(w.roles)
+	defer c.release(w.roles)
+	limited, cancel := context.WithTimeout(ctx, c.opts.Timeouts.Hold)
+	defer cancel()
+	if err := c.quiesce(limited, w.roles); err != nil {
+		c.log.Warn("flip back did not wait for calls in flight", "error", err)
+	}
+	for _, role := range w.roles {
+		p := c.positions(w.old, role)
+		if p.Primary != nil {
+			a := Admission{Role: role, Position: Primary, New: p.Primary}
+			if r := c.process(w.next, w.next.Roles[role].Primary); r != nil && r.proc != p.Primary {
+				a.Old = r.proc
+			}
+			if err := c.opts.Admitter.BeforeFlip(limited, a); err != nil {
+				c.log.Warn("old plugin is not level with the new one", "role", string(role), "error", err)
+			}
+		}
+		_ = c.set(role, p)
+	}
+}
+
+func (c *Controller) report(w *watch, rec Record, started time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := Report{Cause: "start", Roles: w.roles, At: w.since}
+	if c.last != nil && c.last.Result == ResultProbation {
+		r = *c.last
+	}
+	r.Serial, r.Result, r.Problem = rec.Serial, ResultFlippedBack, rec.Reason
+	r.Steps = append(append([]StepReport(nil), r.Steps...), StepReport{StepProbation, started.Sub(w.since)}, StepReport{StepRetire, time.Since(started)})
+	c.last = &r
+}
+
+// Rollback points a role at its previous applied route, from the journal alone: alys.hcl may be broken. In a probation
+// that this undoes, the warm old generation is back at once; otherwise the previous generation is started beside, admitted
+// and flipped to like any other, without a probation. The configuration that is left is rejected. A plugin that the
+// previous route had with another block goes back for every role that uses it. A gap is allowed.
+func (c *Controller) Rollback(ctx context.Context, role Role, by string) (Report, error) {
+	done, err := c.ask(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer done()
+	h := c.state()
+	if _, ok := h.applied.Roles[role]; !ok {
+		return Report{}, fmt.Errorf("%w: %q", ErrUnknownRole, role)
+	}
+	prev, ok := h.previous[role]
+	if !ok {
+		return Report{}, fmt.Errorf("%w: %q", ErrNothingToRollBack, role)
+	}
+	to := h.applied.with(role, prev)
+	reason := fmt.Sprintf("role %q was rolled back", role)
+	if w := c.open(); w != nil {
+		if len(changedRoles(to, w.old)) == 0 {
+			c.flipBack(ctx, w, reason, by)
+			return *c.Status().LastSwap, nil
+		}
+		if len(c.missing(to)) > 0 { // it would be a third generation
+			if err := c.endProbation(ctx); err != nil {
+				return Report{}, err
+			}
+		}
+	}
+	to.Hash = fmt.Sprintf("rollback of %s at serial %d", role, h.serial)
+	t := c.transition(to, "rollback", by)
+	t.rejected = h.reject(h.applied.Hash, reason, time.Now())
+	t.trusted = true
+	return t.run(ctx)
+}
+
+// Promote puts a role's recovered primary back in its place after its fallback took over.
+func (c *Controller) Promote(role Role) error {
+	if _, ok := c.state().applied.Roles[role]; !ok {
+		return fmt.Errorf("%w: %q", ErrUnknownRole, role)
+	}
+	ctl, err := c.opts.Routes.Route(role)
+	if err != nil {
+		return fmt.Errorf("promote %q: %w", role, err)
+	}
+	return ctl.Promote()
+}

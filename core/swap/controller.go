@@ -1,0 +1,277 @@
+package swap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// running is one live generation.
+type running struct {
+	block Block
+	proc  Process
+	since time.Time
+}
+
+// Controller keeps what runs equal to what is wanted. Its methods may be called concurrently.
+type Controller struct {
+	opts      Options
+	probation Probation
+	log       hclog.Logger
+	busy      chan struct{} // holds one token; who has it changes things
+	applying  atomic.Bool   // an apply or rollback that somebody asked for runs
+	kick      chan struct{} // wakes Run
+
+	mu       sync.Mutex
+	history  history    // guarded by mu, as all below
+	live     []*running // in order of their start
+	watch    *watch     // the probation that is open
+	desired  *Desired   // seen last
+	last     *Report
+	started  bool
+	closed   bool
+	troubles map[PluginID]string // why a plugin of the applied state does not run
+	mended   time.Time           // when troubles are looked at next
+}
+
+// New makes a controller. It starts nothing.
+func New(o Options) (*Controller, error) {
+	if o.Launcher == nil || o.Routes == nil || o.Admitter == nil || o.Journal == nil {
+		return nil, errors.New("swap needs a launcher, routes, an admitter and a journal")
+	}
+	o.Timeouts = o.Timeouts.withDefaults()
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	p := DefaultProbation()
+	if o.Probation != nil {
+		p = *o.Probation
+	}
+	if p.Every <= 0 {
+		p.Every = DefaultProbation().Every
+	}
+	return &Controller{
+		opts: o, probation: p, log: o.Logger, busy: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		troubles: map[PluginID]string{},
+	}, nil
+}
+
+// lock waits for the right to change things.
+func (c *Controller) lock(ctx context.Context) error {
+	select {
+	case c.busy <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		<-c.busy
+		return ErrClosed
+	}
+	return nil
+}
+
+func (c *Controller) unlock() { <-c.busy }
+
+// ask is lock for a change that somebody asked for: one at a time.
+func (c *Controller) ask(ctx context.Context) (done func(), err error) {
+	if !c.applying.CompareAndSwap(false, true) {
+		return nil, ErrApplyInProgress
+	}
+	if err := c.lock(ctx); err != nil {
+		c.applying.Store(false)
+		return nil, err
+	}
+	return func() { c.unlock(); c.applying.Store(false) }, nil
+}
+
+// Plan says what Apply would do. It changes nothing.
+func (c *Controller) Plan(_ context.Context, d Desired) (Plan, error) {
+	if err := d.validate(); err != nil {
+		return Plan{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.desired = &d
+	return c.plan(d), nil
+}
+
+// plan makes a plan; the caller holds c.mu.
+func (c *Controller) plan(d Desired) Plan {
+	df := c.diff(d.applied())
+	p := df.plan(d.Hash)
+	if rej, ok := c.history.rejection(d.Hash); ok && !p.NoOp() {
+		p.Rejected = &rej
+	}
+	if c.watch != nil && !p.NoOp() {
+		p.Warnings = append(p.Warnings, "a probation is open: this apply ends it, and its old generations are retired")
+	}
+	return p
+}
+
+// diff compares what runs with another state; the caller holds c.mu.
+func (c *Controller) diff(to Applied) diff {
+	return diff{
+		from: c.history.applied, to: to, serial: c.history.serial,
+		running: func(b Block) bool { return c.find(b) != nil },
+		atMost:  c.opts.Timeouts.Drain + c.opts.Timeouts.Close + c.opts.Timeouts.Start,
+	}
+}
+
+// find returns the live generation of a block, nil if there is none; the caller holds c.mu.
+func (c *Controller) find(b Block) *running {
+	i := slices.IndexFunc(c.live, func(r *running) bool { return r.block.same(b) })
+	if i < 0 {
+		return nil
+	}
+	return c.live[i]
+}
+
+// process is find for a plugin of a state, with the lock taken.
+func (c *Controller) process(a Applied, id PluginID) *running {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b, ok := a.Plugins[id]
+	if !ok {
+		return nil
+	}
+	return c.find(b)
+}
+
+// append makes a record durable and counts it in.
+func (c *Controller) append(ctx context.Context, r Record) error {
+	r.At = time.Now()
+	if err := c.opts.Journal.Append(ctx, r); err != nil {
+		return fmt.Errorf("journal %s: %w", r.State, err)
+	}
+	c.mu.Lock()
+	c.history.add(r)
+	c.mu.Unlock()
+	if c.opts.Hook != nil {
+		c.opts.Hook(r.State)
+	}
+	return nil
+}
+
+// launch starts the process of a block as the generation given.
+func (c *Controller) launch(ctx context.Context, b Block, g Generation) (*running, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeouts.Start)
+	defer cancel()
+	proc, err := c.opts.Launcher.Launch(ctx, LaunchRequest{Block: b, Generation: g})
+	if err != nil {
+		return nil, err
+	}
+	r := &running{block: b, proc: proc, since: time.Now()}
+	c.mu.Lock()
+	c.live = append(c.live, r)
+	delete(c.troubles, b.ID)
+	c.mu.Unlock()
+	c.log.Info("started plugin", "plugin", b.ID.String(), "generation", uint64(g))
+	return r, nil
+}
+
+// end closes a process and forgets it. What goes wrong is logged: there is nothing else to do about it.
+func (c *Controller) end(ctx context.Context, r *running) {
+	ctx, cancel := c.cleanup(ctx, c.opts.Timeouts.Close)
+	defer cancel()
+	if err := r.proc.Close(ctx); err != nil {
+		c.log.Error("close plugin", "plugin", r.block.ID.String(), "generation", uint64(r.proc.Generation()), "error", err)
+	}
+	c.mu.Lock()
+	c.live = slices.DeleteFunc(c.live, func(x *running) bool { return x == r })
+	c.mu.Unlock()
+}
+
+// cleanup is a context for what has to be done even when the caller has gone.
+func (c *Controller) cleanup(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}
+
+// nextGeneration is the number after the highest that was handed out.
+func (c *Controller) nextGeneration() Generation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.history.generation + 1
+}
+
+func (c *Controller) state() history {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.history
+}
+
+// wake makes Run look.
+func (c *Controller) wake() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Digests lists the binaries that the journal names: they must be kept.
+func (c *Controller) Digests() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := map[string]bool{}
+	note := func(blocks map[PluginID]Block) {
+		for _, b := range blocks {
+			if b.Digest != "" {
+				seen[b.Digest] = true
+			}
+		}
+	}
+	note(c.history.applied.Plugins)
+	note(c.history.old.Plugins)
+	if c.history.open != nil && c.history.open.Applied != nil {
+		note(c.history.open.Applied.Plugins)
+	}
+	for _, p := range c.history.previous {
+		note(p.Plugins)
+	}
+	out := make([]string, 0, len(seen))
+	for d := range seen {
+		out = append(out, d)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Close ends every process. The journal notes that the stop was wanted, so an open probation does not count it as a death.
+func (c *Controller) Close(ctx context.Context) error {
+	if err := c.lock(ctx); err != nil {
+		if errors.Is(err, ErrClosed) {
+			return nil
+		}
+		return err
+	}
+	defer c.unlock()
+	c.mu.Lock()
+	started := c.started
+	live := slices.Clone(c.live)
+	c.mu.Unlock()
+	var err error
+	if started {
+		err = c.append(ctx, Record{State: Stopped})
+	}
+	c.mu.Lock()
+	c.closed = true
+	w := c.watch
+	c.watch = nil
+	c.mu.Unlock()
+	if w != nil {
+		w.stop()
+	}
+	slices.Reverse(live)
+	for _, r := range live {
+		c.end(ctx, r)
+	}
+	c.wake()
+	return err
+}

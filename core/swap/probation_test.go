@@ -1,0 +1,381 @@
+package swap_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alys-node/alys/core/swap"
+)
+
+// inProbation runs a test in a bubble of fake time, with a host that has just swapped local for second.
+func inProbation(t *testing.T, f func(*testing.T, *world, *swap.Controller)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.start(signer("local", "1"))
+		w.run(c)
+		calls(w, 40)
+		if r := mustApply(t, c, signer("second", "1")); r.Result != swap.ResultProbation {
+			t.Fatalf("result %s", r.Result)
+		}
+		if got := w.labels(); got != "local second" {
+			t.Fatalf("running: %s", got)
+		}
+		f(t, w, c)
+	})
+}
+
+// run runs a controller until its host dies or the test ends.
+func (w *world) run(c *swap.Controller) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := c.Run(ctx); err != nil {
+			w.t.Errorf("run: %v", err)
+		}
+	}()
+	stop := func() {
+		cancel()
+		<-done
+	}
+	w.stops = append(w.stops, stop)
+	w.t.Cleanup(stop)
+}
+
+func calls(w *world, n int) {
+	for range n {
+		w.serves("signer")
+	}
+}
+
+// pass lets fake time go on and waits until everybody is at rest.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func (w *world) expect(t *testing.T, serves, running string) {
+	t.Helper()
+	if got := w.serves("signer"); got != serves {
+		t.Errorf("answered by %q, want %q", got, serves)
+	}
+	if got := w.labels(); got != running {
+		t.Errorf("running %q, want %q", got, running)
+	}
+}
+
+func TestCleanProbationRetiresTheOld(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		calls(w, 40)
+		pass(59 * time.Second)
+		w.expect(t, "second-1", "local second")
+		pass(2 * time.Second)
+		w.expect(t, "second-1", "second")
+		if s := c.Status(); s.Probation != nil || s.LastSwap.Result != swap.ResultDone || s.Roles[0].State != "single" {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestProbationWaitsForItsCalls(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, _ *swap.Controller) {
+		calls(w, 20)
+		pass(5 * time.Minute)
+		w.expect(t, "second-1", "local second")
+		calls(w, 10)
+		pass(time.Second)
+		w.expect(t, "second-1", "second")
+	})
+}
+
+func TestProbationWithoutCallsEnds(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, _ *swap.Controller) {
+		pass(16 * time.Minute)
+		w.expect(t, "second-1", "second")
+	})
+}
+
+func TestTwoFailuresFlipBack(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		calls(w, 10)
+		w.find("second").turn("HSM is away", 0)
+		if got := w.serves("signer"); got != "local-1" {
+			t.Errorf("a failing newcomer is answered for by %q, want the warm old one", got)
+		}
+		pass(time.Second)
+		w.find("second").turn("ok", 0)
+		w.expect(t, "second-1", "local second")
+		w.find("second").turn("HSM is away", 0)
+		calls(w, 1)
+		pass(time.Second)
+		w.expect(t, "local-1", "local")
+		s := c.Status()
+		if len(s.Rejected) != 1 || s.LastSwap.Result != swap.ResultFlippedBack || !strings.Contains(s.LastSwap.Problem, "2 of") {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestCrashOfTheNewOneFlipsBackAtOnce(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, _ *swap.Controller) {
+		w.find("second").crash()
+		synctest.Wait()
+		w.expect(t, "local-1", "local")
+	})
+}
+
+func TestSlowNewcomerFlipsBack(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		w.find("second").turn("ok", 30*time.Millisecond)
+		calls(w, 40)
+		pass(time.Second)
+		w.expect(t, "local-1", "local")
+		if got := c.Status().LastSwap.Problem; !strings.Contains(got, "slow") {
+			t.Errorf("problem %q", got)
+		}
+	})
+}
+
+func TestOneSlowCallDoesNotFlipBack(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, _ *swap.Controller) {
+		w.find("second").turn("ok", 30*time.Millisecond)
+		calls(w, 1)
+		w.find("second").turn("ok", 0)
+		calls(w, 60)
+		pass(time.Second)
+		w.expect(t, "second-1", "local second")
+	})
+}
+
+func TestRejectedConfigurationIsNotTriedAgain(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		w.find("second").crash()
+		synctest.Wait()
+		if _, err := c.Reload(t.Context(), signer("second", "1"), "watch"); !errors.Is(err, swap.ErrRejected) {
+			t.Errorf("reload: %v", err)
+		}
+		_ = c.Close(t.Context())
+		w.die()
+		again := w.start(signer("second", "1"))
+		w.expect(t, "local-1", "local")
+		if s := again.Status(); len(s.Roles[0].Drift) == 0 || len(s.Rejected) != 1 {
+			t.Errorf("status %+v", s)
+		}
+		if _, err := apply(t, again, signer("second", "1"), swap.ApplyOptions{Retry: true}); err != nil {
+			t.Fatalf("retry: %v", err)
+		}
+		w.expect(t, "second-1", "local second")
+		_ = again.Close(t.Context())
+	})
+}
+
+func TestChangedFileIsTriedAfterARejection(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		w.find("second").crash()
+		synctest.Wait()
+		if _, err := c.Reload(t.Context(), signer("second", "2"), "watch"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "second-2", "local second")
+	})
+}
+
+func TestApplyInProbationEndsIt(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		mustApply(t, c, signer("second", "2"))
+		w.expect(t, "second-2", "second second")
+		calls(w, 40)
+		pass(2 * time.Minute)
+		w.expect(t, "second-2", "second")
+	})
+}
+
+func TestRollbackInProbationIsAtOnce(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		old := w.find("local")
+		launched := len(w.procs)
+		r, err := c.Rollback(t.Context(), "signer", "on-call")
+		if err != nil || r.Result != swap.ResultFlippedBack {
+			t.Fatalf("%+v %v", r, err)
+		}
+		w.expect(t, "local-1", "local")
+		if w.find("local") != old || len(w.procs) != launched {
+			t.Error("rollback started a process instead of using the warm one")
+		}
+	})
+}
+
+func TestRollbackOfOneRoleKeepsTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		both := func(s, y string) swap.Desired {
+			return wants("1", map[swap.Role]swap.Route{"signer": {Primary: plugin("signer." + s)}, "sync": {Primary: plugin("sync." + y)}})
+		}
+		c := w.start(both("local", "sequential"))
+		w.run(c)
+		mustApply(t, c, both("second", "parallel"))
+		if _, err := c.Rollback(t.Context(), "signer", "on-call"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "local-1", "local parallel")
+		if got := w.serves("sync"); got != "parallel-1" {
+			t.Errorf("sync answered by %q", got)
+		}
+	})
+}
+
+func TestRollbackAfterProbationWorksWithABrokenFile(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		calls(w, 40)
+		pass(2 * time.Minute)
+		w.expect(t, "second-1", "second")
+		_ = c.Close(t.Context())
+		w.die()
+		again := w.host()
+		if _, err := again.Start(t.Context(), brokenFile()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.Rollback(t.Context(), "signer", "on-call"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "local-1", "local")
+		if _, err := again.Reload(t.Context(), signer("second", "1"), "watch"); !errors.Is(err, swap.ErrRejected) {
+			t.Errorf("the file that was rolled back: %v", err)
+		}
+		_ = again.Close(t.Context())
+	})
+}
+
+func TestRollbackWithoutHistoryIsRefused(t *testing.T) {
+	w := newWorld(t)
+	c := w.start(signer("local", "1"))
+	if _, err := c.Rollback(t.Context(), "signer", ""); !errors.Is(err, swap.ErrNothingToRollBack) {
+		t.Errorf("no earlier route: %v", err)
+	}
+	if _, err := c.Rollback(t.Context(), "engine", ""); !errors.Is(err, swap.ErrUnknownRole) {
+		t.Errorf("no such role: %v", err)
+	}
+}
+
+func TestHostKilledInProbationComesBackNewAndRestartsTheClock(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, dead *swap.Controller) {
+		pass(50 * time.Second)
+		w.die()
+		c := w.host()
+		if _, err := c.Start(t.Context(), brokenFile()); err != nil {
+			t.Fatal(err)
+		}
+		w.run(c)
+		w.expect(t, "second-1", "local second")
+		calls(w, 40)
+		pass(50 * time.Second)
+		w.expect(t, "second-1", "local second")
+		pass(11 * time.Second)
+		w.expect(t, "second-1", "second")
+		_ = dead
+	})
+}
+
+func TestTwoHostDeathsInOneProbationComeBackOld(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, _ *swap.Controller) {
+		w.die()
+		c := w.start(signer("second", "1"))
+		w.expect(t, "second-1", "local second")
+		w.die()
+		_ = c
+		again := w.start(signer("second", "1"))
+		w.expect(t, "local-1", "local")
+		if s := again.Status(); len(s.Rejected) != 1 || !strings.Contains(s.Rejected[0].Reason, "twice") {
+			t.Errorf("rejected %+v", s.Rejected)
+		}
+	})
+}
+
+func TestWantedStopInProbationIsNoDeath(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		for range 3 {
+			_ = c.Close(t.Context())
+			w.die()
+			c = w.start(signer("second", "1"))
+			w.expect(t, "second-1", "local second")
+		}
+	})
+}
+
+func TestNewOneThatDoesNotStartAgainFlipsBack(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, _ *swap.Controller) {
+		w.die()
+		w.fail["second"] = errors.New("keystore is gone")
+		w.start(signer("second", "1"))
+		w.expect(t, "local-1", "local")
+	})
+}
+
+func TestFlipBackAfterAHandoverReopensTheOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.start(signer("local", "1", "local=/keys"))
+		w.run(c)
+		if _, err := apply(t, c, signer("local", "2", "local=/keys"), swap.ApplyOptions{AllowGap: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, "local-2", "local")
+		w.find("local").crash()
+		synctest.Wait()
+		w.expect(t, "local-1", "local")
+	})
+}
+
+func TestFlipBackIsCarriedOutWithAFullDisk(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		w.journal.fail = map[swap.State]error{swap.FlippedBack: errors.New("disk is full")}
+		w.find("second").crash()
+		synctest.Wait()
+		w.expect(t, "local-1", "local")
+		_ = c
+	})
+}
+
+func TestKilledAtTheFlipBackComesBackOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.killAt(swap.FlippedBack, 1)
+		c := w.start(signer("local", "1"))
+		mustApply(t, c, signer("second", "1"))
+		if !until(func() { _, _ = c.Rollback(context.Background(), "signer", "") }) {
+			t.Fatal("not killed")
+		}
+		w.die()
+		w.start(signer("second", "1"))
+		w.expect(t, "local-1", "local")
+	})
+}
+
+func TestPluginThatDoesNotStartWithTheNodeIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.start(signer("local", "1"))
+		_ = c.Close(t.Context())
+		w.die()
+		w.fail["local"] = errors.New("HSM is away")
+		c = w.host()
+		if _, err := c.Start(t.Context(), signer("local", "1")); err == nil {
+			t.Fatal("start with nobody to sign says nothing")
+		}
+		w.run(c)
+		pass(10 * time.Second)
+		if got := c.Status().Roles[0].Trouble; !strings.Contains(got, "HSM is away") {
+			t.Errorf("trouble %q", got)
+		}
+		w.mu.Lock()
+		delete(w.fail, "local")
+		w.mu.Unlock()
+		pass(time.Minute)
+		w.expect(t, "local-1", "local")
+	})
+}

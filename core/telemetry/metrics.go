@@ -1,0 +1,134 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics are the node's metrics. All durations are seconds; label values come from configuration and fixed sets only,
+// never from remote input, so their number is bounded.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	Slot            prometheus.Gauge
+	Height          *prometheus.GaugeVec   // level
+	BlocksAuthored  *prometheus.CounterVec // outcome
+	SlotsMissed     prometheus.Counter
+	BlockTime       prometheus.Histogram
+	EngineTime      *prometheus.HistogramVec // call
+	BlockTxs        prometheus.Counter
+	Reorgs          prometheus.Counter
+	ConsensusHalted prometheus.Gauge
+
+	PluginCalls    *prometheus.CounterVec   // kind, plugin, method, code
+	PluginCallTime *prometheus.HistogramVec // kind, plugin, method
+	PluginStarts   *prometheus.CounterVec   // kind, plugin
+	PluginExits    *prometheus.CounterVec   // kind, plugin
+	PluginUp       *prometheus.GaugeVec     // kind, plugin
+	PluginRSS      *prometheus.GaugeVec     // kind, plugin
+	PluginCPU      *prometheus.GaugeVec     // kind, plugin
+
+	RouteCalls *prometheus.CounterVec // role, position, outcome
+	RouteState *prometheus.GaugeVec   // role, state
+	Compares   *prometheus.CounterVec // role, outcome
+	Swaps      *prometheus.CounterVec // role, outcome
+	SwapStep   *prometheus.HistogramVec
+
+	GuardDecisions *prometheus.CounterVec // decision
+	GuardTime      prometheus.Histogram
+
+	WalletRequests *prometheus.CounterVec // code
+	PendingTxs     prometheus.Gauge
+}
+
+// latency buckets from 50 µs (a local call) to 10 s.
+var latencyBuckets = []float64{
+	.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10,
+}
+
+// New makes the metrics and registers them in a registry of their own.
+func New(version, chainName string) *Metrics {
+	f := factory{prometheus.NewRegistry()}
+	m := &Metrics{
+		Registry: f.registry,
+
+		Slot:            f.gauge("slot", "Slot of the wall clock."),
+		Height:          f.gauges("block_height", "Height of a block by level: head, safe or finalized.", "level"),
+		BlocksAuthored:  f.counters("blocks_authored_total", "Own slots by outcome: notarized, failed.", "outcome"),
+		SlotsMissed:     f.counter("slots_missed_total", "Own slots in which no block of ours was notarized."),
+		BlockTime:       f.histogram("block_production_duration_seconds", "From slot start to our block notarized and imported."),
+		EngineTime:      f.histograms("engine_duration_seconds", "Duration of an engine order by call: build, import, forkchoice.", "call"),
+		BlockTxs:        f.counter("block_transactions_total", "Transactions in imported blocks."),
+		Reorgs:          f.counter("chain_reorgs_total", "Times the head moved to another branch."),
+		ConsensusHalted: f.gauge("consensus_halted", "1 when consensus stopped signing because safe blocks conflict."),
+
+		PluginCalls:    f.counters("plugin_calls_total", "Calls to plugins by gRPC code.", "kind", "plugin", "method", "code"),
+		PluginCallTime: f.histograms("plugin_call_duration_seconds", "Latency of calls to plugins.", "kind", "plugin", "method"),
+		PluginStarts:   f.counters("plugin_starts_total", "Plugin processes started.", "kind", "plugin"),
+		PluginExits:    f.counters("plugin_exits_total", "Plugin processes that ended without being asked.", "kind", "plugin"),
+		PluginUp:       f.gauges("plugin_up", "1 while a generation of the plugin serves.", "kind", "plugin"),
+		PluginRSS:      f.gauges("plugin_memory_bytes", "Resident memory of the plugin's process.", "kind", "plugin"),
+		PluginCPU:      f.gauges("plugin_cpu_seconds", "CPU time of the plugin's process since its start.", "kind", "plugin"),
+
+		RouteCalls: f.counters("route_calls_total", "Calls through a role's route by position and outcome: answer, refusal, failure.", "role", "position", "outcome"),
+		RouteState: f.gauges("route_state", "1 for each state that the role's route is in.", "role", "state"),
+		Compares:   f.counters("route_comparisons_total", "Shadow and canary comparisons by outcome: match, mismatch, not_sampled.", "role", "outcome"),
+		Swaps:      f.counters("swaps_total", "Swaps by outcome: done, failed, flipped_back, rolled_back.", "role", "outcome"),
+		SwapStep:   f.histograms("swap_step_duration_seconds", "Duration of a swap's steps.", "step"),
+
+		GuardDecisions: f.counters("guard_decisions_total", "Guard decisions: approved, repeated, refused, failed.", "decision"),
+		GuardTime:      f.histogram("guard_reserve_duration_seconds", "Time to decide and persist a reservation."),
+
+		WalletRequests: f.counters("wallet_requests_total", "Wallet JSON-RPC requests by HTTP status code.", "code"),
+		PendingTxs:     f.gauge("pending_transactions", "Wallet transactions kept until their block is safe."),
+	}
+	info := f.gauges("build_info", "Always 1; labels say what runs.", "version", "chain")
+	info.WithLabelValues(version, chainName).Set(1)
+	f.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Since observes the time from start to now.
+func Since(o prometheus.Observer, start time.Time) { o.Observe(time.Since(start).Seconds()) }
+
+type factory struct{ registry *prometheus.Registry }
+
+const namespace = "alys"
+
+func (f factory) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+	f.registry.MustRegister(g)
+	return g
+}
+
+func (f factory) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	f.registry.MustRegister(g)
+	return g
+}
+
+func (f factory) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+	f.registry.MustRegister(c)
+	return c
+}
+
+func (f factory) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	f.registry.MustRegister(c)
+	return c
+}
+
+func (f factory) histogram(name, help string) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: latencyBuckets})
+	f.registry.MustRegister(h)
+	return h
+}
+
+func (f factory) histograms(name, help string, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: latencyBuckets}, labels)
+	f.registry.MustRegister(h)
+	return h
+}

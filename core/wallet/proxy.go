@@ -1,0 +1,244 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// MaxRequestBytes limits a request's body, as geth does.
+const MaxRequestBytes = 5 << 20
+
+// Backend is where the serving engine's JSON-RPC listens: "unix:PATH" or "http://HOST:PORT".
+type Backend func() (string, error)
+
+// Keeper keeps raw transactions (EIP-2718 envelopes) that an engine accepted.
+type Keeper func(raw []byte)
+
+// Options configure a Proxy.
+type Options struct {
+	Address string        // host:port to listen on
+	Hosts   []string      // names by which this listener may be called, beside IP addresses and localhost
+	Wait    time.Duration // how long a request waits for an engine
+	Backend Backend
+	Keep    Keeper
+	Observe func(code int) // counts answers by HTTP status
+	Log     hclog.Logger
+}
+
+// Proxy is the listener.
+type Proxy struct {
+	opt      Options
+	listener net.Listener
+	server   *http.Server
+	client   *http.Transport
+}
+
+// New listens, so that a port in use is an error at start and not later.
+func New(opt Options) (*Proxy, error) {
+	l, err := net.Listen("tcp", opt.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for wallets on %s: %w", opt.Address, err)
+	}
+	p := &Proxy{opt: opt, listener: l}
+	p.client = &http.Transport{DialContext: p.dial, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
+	return p, nil
+}
+
+// Addr is the address that the proxy listens on.
+func (p *Proxy) Addr() net.Addr { return p.listener.Addr() }
+
+// Run serves until ctx ends.
+func (p *Proxy) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = p.server.Close() })
+	defer stop()
+	defer p.client.CloseIdleConnections()
+	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve wallets: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP answers one request.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !p.hostAllowed(r.Host) {
+		p.fail(w, http.StatusForbidden, "host name not allowed: add it to hosts of the wallet listener")
+		return
+	}
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		p.reverse().ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequestBytes))
+	if err != nil {
+		p.fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("request body: %v (limit %d bytes)", err, MaxRequestBytes))
+		return
+	}
+	answer, header, code, err := p.forward(r, body)
+	if err != nil {
+		p.opt.Log.Warn("no engine answered a wallet", "error", err)
+		p.fail(w, http.StatusServiceUnavailable, "no engine answers: try again")
+		return
+	}
+	p.keep(body, answer)
+	w.Header().Set("Content-Type", header.Get("Content-Type"))
+	w.WriteHeader(code)
+	p.opt.Observe(code)
+	_, _ = w.Write(answer)
+}
+
+// forward sends the request to the engine. A request that never reached an engine is sent again when one is back.
+func (p *Proxy) forward(r *http.Request, body []byte) ([]byte, http.Header, int, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), p.opt.Wait+time.Minute)
+	defer cancel()
+	deadline := time.Now().Add(p.opt.Wait)
+	for {
+		answer, header, code, err := p.once(ctx, r, body)
+		var unreached *net.OpError
+		retry := errors.Is(err, errNoBackend) || errors.As(err, &unreached) && unreached.Op == "dial" || err != nil && !sends(body)
+		if err == nil || !retry || time.Now().After(deadline) {
+			return answer, header, code, err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, nil, 0, ctx.Err()
+		}
+	}
+}
+
+var errNoBackend = errors.New("no engine serves now")
+
+func (p *Proxy) once(ctx context.Context, r *http.Request, body []byte) ([]byte, http.Header, int, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, "http://engine"+r.URL.RequestURI(), bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("forward request: %w", err)
+	}
+	req.Header.Set("Content-Type", r.Header.Get("Content-Type"))
+	resp, err := p.client.RoundTrip(req)
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("forward request: %w", err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // the body was read
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("read answer: %w", err)
+	}
+	return answer, resp.Header, resp.StatusCode, nil
+}
+
+// reverse proxies a WebSocket for as long as both sides keep it; a client of an engine that went away reconnects.
+func (p *Proxy) reverse() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: p.client,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: "engine"})
+			r.Out.Host = "engine"
+			r.Out.Header.Del("Origin")
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			p.opt.Log.Warn("no engine answered a wallet's WebSocket", "error", err)
+			p.fail(w, http.StatusServiceUnavailable, "no engine answers: try again")
+		},
+	}
+}
+
+func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	backend, err := p.opt.Backend()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoBackend, err)
+	}
+	var d net.Dialer
+	if path, ok := strings.CutPrefix(backend, "unix:"); ok {
+		return d.DialContext(ctx, "unix", path)
+	}
+	return d.DialContext(ctx, "tcp", strings.TrimPrefix(backend, "http://"))
+}
+
+// Reset drops idle connections, so that the next request goes to the engine that serves now.
+func (p *Proxy) Reset() { p.client.CloseIdleConnections() }
+
+// hostAllowed stops a page in a browser from reaching the listener through a name of its own (DNS rebinding).
+func (p *Proxy) hostAllowed(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return host == "localhost" || slices.Contains(p.opt.Hosts, host) || slices.Contains(p.opt.Hosts, "*")
+}
+
+func (p *Proxy) fail(w http.ResponseWriter, code int, message string) {
+	p.opt.Observe(code)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":%s}}`+"\n", strconv.Quote(message))
+}
+
+type rpcCall struct {
+	ID     json.RawMessage   `json:"id"`
+	Method string            `json:"method"`
+	Params []json.RawMessage `json:"params"`
+}
+
+type rpcAnswer struct {
+	ID     json.RawMessage `json:"id"`
+	Result json.RawMessage `json:"result"`
+	Error  json.RawMessage `json:"error"`
+}
+
+func sends(body []byte) bool { return bytes.Contains(body, []byte("eth_sendRawTransaction")) }
+
+// keep hands over the raw transactions of the request that the engine accepted.
+func (p *Proxy) keep(body, answer []byte) {
+	if !sends(body) {
+		return
+	}
+	accepted := map[string]bool{}
+	for _, a := range list[rpcAnswer](answer) {
+		if len(a.Error) == 0 && len(a.Result) > 0 {
+			accepted[string(a.ID)] = true
+		}
+	}
+	for _, c := range list[rpcCall](body) {
+		if c.Method != "eth_sendRawTransaction" || !accepted[string(c.ID)] || len(c.Params) == 0 {
+			continue
+		}
+		var raw string
+		if json.Unmarshal(c.Params[0], &raw) != nil {
+			continue
+		}
+		if b, err := decodeHex(raw); err == nil {
+			p.opt.Keep(b)
+		}
+	}
+}
+
+// list reads one JSON-RPC message or a batch; what does not decode is empty.
+func list[T any](raw []byte) []T {
+	var many []T
+	if json.Unmarshal(raw, &many) == nil {
+		return many
+	}
+	var one T
+	if json.Unmarshal(raw, &one) != nil {
+		return nil
+	}
+	return []T{one}
+}

@@ -1,0 +1,123 @@
+package geth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	gethengine "github.com/ethereum/go-ethereum/beacon/engine"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/miner"
+
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
+)
+
+// maxFill bounds how long transactions are executed for one payload when the deadline would allow more.
+const maxFill = time.Second
+
+// extraData marks payloads built here.
+const extraData = "alys/engine-v5"
+
+// ErrTimestamp means that a payload was asked for a time at or before its parent's.
+var ErrTimestamp = errors.New("timestamp is not after the parent's")
+
+// Build implements engine.Engine. It fills the payload from the pool for at most half of the time that the context
+// leaves; when even that is too late, because one transaction runs for long, it returns the payload without
+// transactions.
+func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.ExecutionData, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return chain.ExecutionData{}, err
+	}
+	defer leave()
+	if err := checkFree(e.cfg.DataDir, e.cfg.MinFree); err != nil {
+		return chain.ExecutionData{}, err
+	}
+	e.writer.Lock()
+	defer e.writer.Unlock()
+	args, gasLimit, err := e.buildArgs(r)
+	if err != nil {
+		return chain.ExecutionData{}, err
+	}
+	env, err := e.build(ctx, args, gasLimit)
+	if err != nil {
+		return chain.ExecutionData{}, fmt.Errorf("build on %s: %w", r.Parent, err)
+	}
+	p, err := payload(env.ExecutionPayload)
+	if err != nil {
+		return chain.ExecutionData{}, fmt.Errorf("build on %s: %w", r.Parent, err)
+	}
+	e.progress.Add(1)
+	return chain.ExecutionData{Payload: p, ParentBeaconRoot: r.ParentBeaconRoot, Requests: e.requestsOf(r.Timestamp, env.Requests)}, nil
+}
+
+// buildArgs checks the request and gives the gas limit to move towards.
+func (e *Engine) buildArgs(r engine.BuildRequest) (*miner.BuildPayloadArgs, uint64, error) {
+	if e.cfg.Genesis.beyond(r.Timestamp) {
+		return nil, 0, fmt.Errorf("%w: timestamp %d, horizon %d", engine.ErrUnsupportedFork, r.Timestamp, e.cfg.Genesis.horizon)
+	}
+	parent := e.eth.BlockChain().GetBlockByHash(common.Hash(r.Parent))
+	if parent == nil || !e.eth.BlockChain().HasState(parent.Root()) {
+		return nil, 0, fmt.Errorf("%w: parent %s is not executed here", engine.ErrSyncing, r.Parent)
+	}
+	if r.Timestamp <= parent.Time() {
+		return nil, 0, fmt.Errorf("%w: %d, parent %s has %d", ErrTimestamp, r.Timestamp, r.Parent, parent.Time())
+	}
+	if cancun := e.cancun(r.Timestamp); cancun != (r.ParentBeaconRoot != nil) {
+		return nil, 0, fmt.Errorf("parent beacon root given: %t, wanted at timestamp %d: %t", !cancun, r.Timestamp, cancun)
+	}
+	limit := r.GasLimit
+	if limit == 0 {
+		limit = parent.GasLimit()
+	}
+	return &miner.BuildPayloadArgs{
+		Parent:       common.Hash(r.Parent),
+		Timestamp:    r.Timestamp,
+		FeeRecipient: common.Address(r.FeeRecipient),
+		Random:       common.Hash(r.PrevRandao),
+		Withdrawals:  withdrawalsOut(r.Withdrawals),
+		BeaconRoot:   beaconRoot(r.ParentBeaconRoot),
+	}, limit, nil
+}
+
+type built struct {
+	env *gethengine.ExecutionPayloadEnvelope
+	err error
+}
+
+// build runs a miner of its own, so that gas limit and time are the request's and nothing shared. The miner fills the
+// payload synchronously, which its name for it (testing) hides: this is what ResolveFull waits for.
+func (e *Engine) build(ctx context.Context, args *miner.BuildPayloadArgs, gasLimit uint64) (*gethengine.ExecutionPayloadEnvelope, error) {
+	fill, late := budget(ctx)
+	m := miner.New(e.eth, miner.Config{GasCeil: gasLimit, GasPrice: big.NewInt(1), Recommit: fill}, e.eth.Engine())
+	done := make(chan built, 1)
+	e.builds.Go(func() {
+		_, env, err := m.BuildTestingPayload(args, nil, false, []byte(extraData))
+		done <- built{env, err}
+	})
+	timer := time.NewTimer(late)
+	defer timer.Stop()
+	select {
+	case b := <-done:
+		return b.env, b.err
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	e.log.Warn("payload without transactions: filling it took too long", "parent", args.Parent, "waited", late)
+	_, env, err := m.BuildTestingPayload(args, nil, true, []byte(extraData))
+	return env, err
+}
+
+// budget divides the time left: how long to fill, and when to fall back to a payload without transactions.
+func budget(ctx context.Context) (fill, late time.Duration) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return maxFill, 4 * maxFill
+	}
+	left := time.Until(deadline)
+	return min(maxFill, max(left/2, time.Millisecond)), left * 4 / 5
+}

@@ -1,0 +1,94 @@
+package geth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/txpool"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/alys-node/alys/sdk/engine"
+)
+
+// errBlob is the answer to a type-3 transaction, in the pool and on the wallet RPC.
+var errBlob = errors.New("blob transactions (type 3) are not part of this chain")
+
+// AddTransactions implements engine.EngineWithPool. It returns when the pool has sorted them in, so that the next Build
+// sees them.
+func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]string, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	out := make([]string, len(txs))
+	var (
+		batch []*types.Transaction
+		at    []int
+	)
+	for i, raw := range txs {
+		tx := new(types.Transaction)
+		if err := decodeTransaction(tx, raw); err != nil {
+			out[i] = err.Error()
+			continue
+		}
+		batch, at = append(batch, tx), append(at, i)
+	}
+	for j, err := range e.eth.TxPool().Add(batch, true) {
+		if err != nil && !errors.Is(err, txpool.ErrAlreadyKnown) && !e.known(batch[j].Hash()) {
+			out[at[j]] = err.Error()
+		}
+	}
+	return out, nil
+}
+
+func decodeTransaction(tx *types.Transaction, raw []byte) error {
+	if len(raw) > 0 && raw[0] == types.BlobTxType {
+		return errBlob
+	}
+	if err := tx.UnmarshalBinary(raw); err != nil {
+		return fmt.Errorf("decode transaction: %w", err)
+	}
+	return nil
+}
+
+// PendingTransactions implements engine.EngineWithPool: first what is executable now, then what waits for a lower nonce,
+// each sender's in order of nonce. The pool follows the head a moment later, so what the head already holds is left out.
+func (e *Engine) PendingTransactions(ctx context.Context, limit int) ([][]byte, error) {
+	leave, err := e.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	head, err := e.eth.BlockChain().State()
+	if err != nil {
+		return nil, fmt.Errorf("%w: read the head's state: %w", engine.ErrUnavailable, err)
+	}
+	pending, queued := e.eth.TxPool().Content()
+	var out [][]byte
+	for _, group := range []map[common.Address][]*types.Transaction{pending, queued} {
+		senders := slices.SortedFunc(maps.Keys(group), func(a, b common.Address) int { return bytes.Compare(a[:], b[:]) })
+		for _, s := range senders {
+			next := head.GetNonce(s)
+			for _, tx := range group[s] {
+				if tx.Nonce() < next {
+					continue
+				}
+				if len(out) >= limit {
+					return out, nil
+				}
+				raw, err := tx.MarshalBinary()
+				if err != nil {
+					return nil, fmt.Errorf("encode transaction %s: %w", tx.Hash(), err)
+				}
+				out = append(out, raw)
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,94 @@
+package geth_test
+
+import (
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto/kzg4844"
+	"github.com/google/go-cmp/cmp"
+	"github.com/holiman/uint256"
+)
+
+func TestAddTransactions(t *testing.T) {
+	n := start(t, fork{cancun: 2})
+	mined, waiting := transfer(0), transfer(1)
+	n.add(mined)
+	n.extend(1)
+	n.add(waiting)
+	foreign, err := types.SignNewTx(key(), types.LatestSignerForChainID(big.NewInt(1)), &types.DynamicFeeTx{ChainID: big.NewInt(1), Gas: 21_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherChain, err := foreign.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		tx   []byte
+		want string
+	}{
+		{"one that waits already", waiting, ""},
+		{"one that is in a block", mined, ""},
+		{"a new one", transfer(2), ""},
+		{"one with the nonce of a mined one", sign(&types.LegacyTx{GasPrice: big.NewInt(2e9), Gas: 21_000, To: &common.Address{7}}), "nonce too low"},
+		{"one of another chain", otherChain, "chain id"},
+		{"garbage", []byte{1, 2, 3}, "decode transaction"},
+		{"nothing", nil, "decode transaction"},
+		{"a blob transaction", blobTransaction(t), "blob transactions (type 3) are not part of this chain"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := n.AddTransactions(t.Context(), [][]byte{tc.tx})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got[0] == "" != (tc.want == "") || !strings.Contains(got[0], tc.want) {
+				t.Fatalf("got %q, want %q", got[0], tc.want)
+			}
+		})
+	}
+}
+
+func TestPendingTransactionsCanBeCarried(t *testing.T) {
+	a, b := start(t, fork{}), start(t, fork{})
+	a.add(transfer(1), transfer(0), transfer(2), transfer(9))
+	got, err := a.PendingTransactions(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]byte{transfer(0), transfer(1), transfer(2), transfer(9)}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatal(d)
+	}
+	b.add(got...)
+	if d := b.extend(1)[0]; len(d.Payload.Transactions) != 3 {
+		t.Errorf("the other engine built %d of them into a block, want 3", len(d.Payload.Transactions))
+	}
+	if left, err := b.PendingTransactions(t.Context(), 100); err != nil || !cmp.Equal(left, [][]byte{transfer(9)}) {
+		t.Errorf("right after the block %d wait, %v", len(left), err)
+	}
+	if got, err := a.PendingTransactions(t.Context(), 2); err != nil || len(got) != 2 {
+		t.Errorf("with a limit of 2: %d, %v", len(got), err)
+	}
+}
+
+func blobTransaction(t *testing.T) []byte {
+	t.Helper()
+	var blob kzg4844.Blob
+	commitment, err := kzg4844.BlobToCommitment(&blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := kzg4844.ComputeBlobProof(&blob, commitment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sidecar := types.NewBlobTxSidecar(types.BlobSidecarVersion0, []kzg4844.Blob{blob}, []kzg4844.Commitment{commitment}, []kzg4844.Proof{proof})
+	return sign(&types.BlobTx{
+		ChainID: uint256.NewInt(chainID), Nonce: 1, GasTipCap: uint256.NewInt(1), GasFeeCap: uint256.NewInt(2e9), Gas: 21_000,
+		BlobFeeCap: uint256.NewInt(1), BlobHashes: sidecar.BlobHashes(), Sidecar: sidecar,
+	})
+}

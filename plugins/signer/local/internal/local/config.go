@@ -1,0 +1,164 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/sdk/diag"
+	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/schema"
+	"github.com/alys-node/alys/sdk/signer"
+)
+
+// How the keystores are unlocked.
+const (
+	unlockConfig = "config" // with the password of the configuration
+	unlockPrompt = "prompt" // by `alys keys unlock`
+)
+
+// settings is the plugin's block.
+type settings struct {
+	Keystore    string `json:"keystore"`
+	Password    string `json:"password"`
+	Unlock      string `json:"unlock"`
+	AllowExport bool   `json:"allow_export"`
+}
+
+// Schema implements lifecycle.Plugin.
+func (*Signer) Schema() schema.Block {
+	return schema.Block{
+		Doc: "Keys in EIP-2335 keystores on this machine.",
+		Attributes: []schema.Attribute{
+			{
+				Name: "keystore", Type: schema.Path, Required: true,
+				Doc: "The folder of the keystores; folder 0700, files 0600.",
+			},
+			{
+				Name: "password", Type: schema.String, Sensitive: true,
+				Doc: `The password of the keystores, as file("…") or env("…"); a newline at its end does not count.`,
+			},
+			{
+				Name: "unlock", Type: schema.String, Default: `"config"`,
+				Doc: `"config" takes the password above, "prompt" stays locked until "alys keys unlock".`,
+			},
+			{
+				Name: "allow_export", Type: schema.Bool, Default: "true",
+				Doc: "Whether an operator may export keys, sealed under a new password.",
+			},
+		},
+	}
+}
+
+// Validate implements lifecycle.Plugin. It opens one keystore at most, because opening is slow on purpose.
+func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostics {
+	var s settings
+	if err := c.Decode(&s); err != nil {
+		return diag.Diagnostics{diag.Errorf(nil, "see the plugin's schema: alys plugin inspect", "%s", err)}
+	}
+	ds := s.checkUnlock()
+	dir, err := keystore.OpenDir(s.Keystore)
+	if err != nil {
+		return append(ds, finding(err))
+	}
+	entries, faults := dir.List()
+	for _, f := range faults {
+		ds = append(ds, finding(f))
+	}
+	if len(entries) == 0 && len(faults) == 0 {
+		ds = append(ds, diag.Diagnostic{
+			Severity: diag.Warning, Path: []string{"keystore"}, Summary: s.Keystore + " holds no keystores",
+			Detail: "make a key with `alys keys new`, or copy a keystore there; until then the signer signs nothing",
+		})
+	}
+	if len(entries) > 0 && s.Unlock == unlockConfig && s.Password != "" && ctx.Err() == nil {
+		ds = append(ds, tryPassword(entries, s.Password)...)
+	}
+	return ds
+}
+
+func (s settings) checkUnlock() diag.Diagnostics {
+	switch {
+	case s.Unlock != unlockConfig && s.Unlock != unlockPrompt:
+		return diag.Diagnostics{diag.Errorf([]string{"unlock"}, `write "config" or "prompt"`, "unlock is %q", s.Unlock)}
+	case s.Unlock == unlockConfig && s.Password == "":
+		return diag.Diagnostics{diag.Errorf([]string{"password"},
+			`set password = file("password.txt"), or unlock = "prompt" and run "alys keys unlock"`, "there is no password to unlock with")}
+	case s.Unlock == unlockPrompt && s.Password != "":
+		return diag.Diagnostics{diag.Errorf([]string{"password"},
+			`remove the password, or set unlock = "config"`, `there is a password, and unlock = "prompt" asks for one`)}
+	}
+	return nil
+}
+
+// tryPassword opens the keystore that opens quickest.
+func tryPassword(entries []keystore.Entry, password string) diag.Diagnostics {
+	e := entries[0]
+	for _, other := range entries {
+		if !other.Keystore.Slow() {
+			e = other
+			break
+		}
+	}
+	secret, err := e.Keystore.Open([]byte(password))
+	switch {
+	case errors.Is(err, signer.ErrWrongPassword):
+		return diag.Diagnostics{diag.Errorf([]string{"password"},
+			"check the password file; a keystore sealed under another password goes into another plugin's folder",
+			"the password does not open %s", filepath.Base(e.Path))}
+	case err != nil:
+		return diag.Diagnostics{diag.Errorf([]string{"keystore"}, "restore the file from its backup", "%s: %s", e.Path, err)}
+	}
+	secret.Destroy()
+	return nil
+}
+
+// finding makes a diagnostic of a fault of the keystore folder. A removed key's file is left alone with a warning.
+func finding(err error) diag.Diagnostic {
+	d := diag.Errorf([]string{"keystore"}, "", "%s", err)
+	var f *keystore.FileError
+	if errors.As(err, &f) {
+		d.Detail = f.Hint
+	}
+	if errors.Is(err, keystore.ErrRemoved) {
+		d.Severity = diag.Warning
+	}
+	return d
+}
+
+// Resources implements lifecycle.PluginWithResources: the instance's folder, which holds its guard. A probe has none.
+func (*Signer) Resources(_ context.Context, c lifecycle.Config) ([]lifecycle.Resource, error) {
+	if c.Host.DataDir == "" {
+		return nil, nil
+	}
+	return []lifecycle.Resource{{Kind: "path", Value: guardDir(c.Host)}}, nil
+}
+
+func guardDir(h lifecycle.Host) string { return filepath.Join(h.DataDir, "guard") }
+
+// load decodes the block and opens the keystore folder for Configure: any fault that is an error stops the plugin.
+func load(c lifecycle.Config) (settings, *keystore.Dir, []keystore.Entry, error) {
+	var s settings
+	if err := c.Decode(&s); err != nil {
+		return s, nil, nil, err
+	}
+	if err := s.checkUnlock().Err(); err != nil {
+		return s, nil, nil, err
+	}
+	if c.Host.DataDir == "" || c.Host.Genesis.IsZero() {
+		return s, nil, nil, errors.New("the host told no data folder or no genesis hash")
+	}
+	dir, err := keystore.OpenDir(s.Keystore)
+	if err != nil {
+		return s, nil, nil, fmt.Errorf("%s", finding(err))
+	}
+	entries, faults := dir.List()
+	for _, f := range faults {
+		if d := finding(f); d.Severity == diag.Error {
+			return s, nil, nil, fmt.Errorf("%s", d)
+		}
+	}
+	return s, dir, entries, nil
+}

@@ -1,0 +1,13 @@
+package local
+
+import (
+	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/sdk/signer"
+)
+
+// Unlocked shows a key's secret memory to the tests.
+func Unlocked(s *Signer, id signer.KeyID) *keystore.Locked {
+	s.keys.mu.RLock()
+	defer s.keys.mu.RUnlock()
+	return s.keys.keys[id].secret
+}

@@ -1,0 +1,164 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/alys-node/alys/plugins/internal/watermark"
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/signer"
+)
+
+// Signer is the plugin. Nothing is opened before Configure.
+type Signer struct {
+	log    hclog.Logger
+	served atomic.Uint64 // requests answered
+
+	mu       sync.RWMutex // guards all below
+	state    lifecycle.State
+	calls    sync.WaitGroup // calls that run; added to under mu
+	settings settings
+	genesis  chain.Hash
+	keys     *keyring
+	guard    *watermark.Guard
+}
+
+// New makes a signer that is not configured.
+func New(log hclog.Logger) *Signer { return &Signer{log: log} }
+
+// Describe implements lifecycle.Plugin.
+func (*Signer) Describe() lifecycle.Description {
+	return lifecycle.Description{
+		Kind: lifecycle.Signer, Name: "local", Version: "0.1.0", Deterministic: true,
+		Capabilities: []lifecycle.Capability{
+			lifecycle.CapBatch, lifecycle.CapFloor, lifecycle.CapKeyAdmin, lifecycle.CapUpdates,
+		},
+	}
+}
+
+// Configure implements lifecycle.Plugin.
+func (s *Signer) Configure(ctx context.Context, c lifecycle.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != "" {
+		return lifecycle.ErrConfigured
+	}
+	if err := harden(); err != nil {
+		s.log.Warn("the process could not be closed to debuggers and core dumps", "error", err)
+	}
+	set, dir, entries, err := load(c)
+	if err != nil {
+		return err
+	}
+	keys := newKeyring(dir, entries)
+	if set.Unlock == unlockConfig {
+		if err := keys.unlock(ctx, []byte(set.Password)); err != nil {
+			keys.destroy()
+			return fmt.Errorf("unlock %s: %w", set.Keystore, err)
+		}
+	}
+	set.Password = ""
+	guard, err := watermark.Open(guardDir(c.Host), c.Host.Genesis)
+	if err != nil {
+		keys.destroy()
+		return fmt.Errorf("open the signer's guard: %w", err)
+	}
+	for _, path := range guard.Cut() {
+		s.log.Warn("an unfinished record at the end of a guard file was cut off; it was never answered", "file", path)
+	}
+	s.settings, s.genesis, s.keys, s.guard, s.state = set, c.Host.Genesis, keys, guard, lifecycle.Ready
+	s.log.Info("signer is up", "keys", len(entries), "locked", keys.locked())
+	return nil
+}
+
+// Health implements lifecycle.Plugin.
+func (s *Signer) Health(context.Context) (lifecycle.Health, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	h := lifecycle.Health{State: s.state, Progress: s.served.Load()}
+	switch {
+	case s.state == "":
+		h.State, h.Message = lifecycle.Starting, "not configured"
+	case s.state == lifecycle.Draining:
+		h.Message = "draining"
+	default:
+		h.State, h.Message = s.readiness()
+	}
+	return h, nil
+}
+
+// readiness is the state of a configured signer. The caller holds mu.
+func (s *Signer) readiness() (lifecycle.State, string) {
+	if err := s.guard.Err(); err != nil {
+		return lifecycle.Failed, err.Error()
+	}
+	locked, all := s.keys.locked(), len(s.keys.list())
+	switch {
+	case all == 0:
+		return lifecycle.Degraded, "the keystore folder holds no keys: make one with `alys keys new`"
+	case locked == all:
+		return lifecycle.Locked, fmt.Sprintf("%d keys wait for `alys keys unlock`", locked)
+	case locked > 0:
+		return lifecycle.Degraded, fmt.Sprintf("%d of %d keys are sealed under another password: `alys keys unlock`", locked, all)
+	}
+	return lifecycle.Ready, ""
+}
+
+// Drain implements lifecycle.Plugin: it refuses new work, waits for what runs, wipes the keys and lets the guard go.
+func (s *Signer) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	if s.state == "" || s.state == lifecycle.Draining {
+		s.state = lifecycle.Draining
+		s.mu.Unlock()
+		return nil
+	}
+	s.state = lifecycle.Draining
+	s.mu.Unlock()
+
+	idle := make(chan struct{})
+	go func() { // ends with the last call
+		s.calls.Wait()
+		close(idle)
+	}()
+	var late error
+	select {
+	case <-idle:
+	case <-ctx.Done():
+		late = fmt.Errorf("calls still run: %w", ctx.Err())
+	}
+	s.keys.destroy()
+	return errors.Join(late, s.guard.Close())
+}
+
+// begin registers a call; the caller calls done when it has answered.
+func (s *Signer) begin() (done func(), err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	switch s.state {
+	case "":
+		return nil, lifecycle.ErrNotConfigured
+	case lifecycle.Draining:
+		return nil, lifecycle.ErrDraining
+	}
+	s.calls.Add(1)
+	return func() {
+		s.served.Add(1)
+		s.calls.Done()
+	}, nil
+}
+
+var _ interface {
+	lifecycle.Plugin
+	lifecycle.PluginWithResources
+	signer.Signer
+	signer.SignerWithBatch
+	signer.SignerWithFloor
+	signer.SignerWithUpdates
+	signer.SignerWithKeyAdmin
+} = (*Signer)(nil)

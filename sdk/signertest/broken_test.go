@@ -1,0 +1,105 @@
+package signertest_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/signer"
+	"github.com/alys-node/alys/sdk/signertest"
+)
+
+// unguarded signs with a fresh guard each time.
+type unguarded struct{ *signertest.Memory }
+
+func (u unguarded) Approve(ctx context.Context, a signer.Approval) (chain.BLSSignature, error) {
+	return signertest.NewMemory(genesis, "a", "b").Approve(ctx, a)
+}
+
+// lowering makes floors of no use.
+type lowering struct{ *signertest.Memory }
+
+func (lowering) RaiseFloor(context.Context, []signer.Floor) error { return nil }
+
+// careless signs for every chain.
+type careless struct{ *signertest.Memory }
+
+func (c careless) Approve(ctx context.Context, a signer.Approval) (chain.BLSSignature, error) {
+	return signertest.NewMemory(a.Header.Genesis, "a", "b").Approve(ctx, a)
+}
+
+// forgetful answers with an error that is no sentinel.
+type forgetful struct{ *signertest.Memory }
+
+func (f forgetful) Approve(ctx context.Context, a signer.Approval) (chain.BLSSignature, error) {
+	sig, err := f.Memory.Approve(ctx, a)
+	if err != nil {
+		return sig, os.ErrInvalid
+	}
+	return sig, nil
+}
+
+// swapping puts the signature of one input on another.
+type swapping struct{ *signertest.Memory }
+
+func (s swapping) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
+	sigs, err := s.Memory.SignBitcoin(ctx, r)
+	if len(sigs) == 3 {
+		sigs[0].Signature, sigs[2].Signature = sigs[2].Signature, sigs[0].Signature
+	}
+	return sigs, err
+}
+
+// broken lists signers that break one rule each, and the subtest that must fail for it.
+func broken() map[string]struct {
+	s    func(*signertest.Memory) signer.Signer
+	want string
+} {
+	return map[string]struct {
+		s    func(*signertest.Memory) signer.Signer
+		want string
+	}{
+		"forging":   {func(m *signertest.Memory) signer.Signer { return signertest.Forging{Memory: m} }, "an_approval_verifies"},
+		"unguarded": {func(m *signertest.Memory) signer.Signer { return unguarded{m} }, "of_concurrent_blocks_in_one_slot"},
+		"lowering":  {func(m *signertest.Memory) signer.Signer { return lowering{m} }, "a_floor_is_honoured"},
+		"careless":  {func(m *signertest.Memory) signer.Signer { return careless{m} }, "another_genesis_is_refused"},
+		"forgetful": {func(m *signertest.Memory) signer.Signer { return forgetful{m} }, "a_second_block_in_a_slot"},
+		"swapping":  {func(m *signertest.Memory) signer.Signer { return swapping{m} }, "inputs_of_both_kinds"},
+		"failing": {func(m *signertest.Memory) signer.Signer {
+			return signertest.WithFault(m, signertest.Failing(signer.ErrUnavailable))
+		}, "list keys: signer is unavailable"},
+	}
+}
+
+// TestBrokenSigner runs the suite on one broken signer. It is started by TestSuiteFindsBrokenSigners only.
+func TestBrokenSigner(t *testing.T) {
+	which, ok := broken()[os.Getenv("ALYS_BROKEN")]
+	if !ok {
+		t.Skip("run by TestSuiteFindsBrokenSigners")
+	}
+	signertest.Run(t, signertest.Harness{
+		New:         func(*testing.T) signer.Signer { return which.s(signertest.NewMemory(genesis, "a", "b")) },
+		Genesis:     genesis,
+		Description: signertest.NewMemory(genesis).Describe(),
+	})
+}
+
+func TestSuiteFindsBrokenSigners(t *testing.T) {
+	for name, b := range broken() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenSigner$")
+			cmd.Env = append(os.Environ(), "ALYS_BROKEN="+name)
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatal("the suite passes")
+			}
+			if !strings.Contains(string(out), b.want) {
+				t.Errorf("the suite does not say %q:\n%s", b.want, out)
+			}
+		})
+	}
+}
