@@ -18,6 +18,11 @@ const (
 	MaxVouts       = 256
 	MaxBranch      = 32 // levels of a merkle branch
 	MaxTxBytes     = 400_000
+
+	MaxTransactions   = 1 << 16  // and items of any list of byte strings
+	MaxQCBytes        = 256      // an encoded certificate
+	MaxUpdateBytes    = 64 << 10 // the content of a federation update
+	MaxSignatureBytes = 96       // a governance signature
 )
 
 // Errors of decoding and checking.
@@ -197,8 +202,8 @@ func (b *Block) CheckSeal() error {
 }
 
 // Genesis is the block at height 0: it has no parent, and its payload is the execution genesis. identity is the hash of
-// the genesis part of the chain spec, carried in the Parent field's place of the body: two specs that differ in it have
-// different genesis hashes.
+// the genesis part of the chain spec; the header carries it as Parent, so two specs that differ in it have different
+// genesis hashes. Its Genesis field is zero, as the hash is only known afterwards.
 func Genesis(identity chain.Hash, payload chain.Payload) *Block {
 	b := &Block{Execution: chain.ExecutionData{Payload: payload}}
 	b.Header = chain.Header{Version: chain.HeaderVersion, Parent: identity}

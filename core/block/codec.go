@@ -14,19 +14,19 @@ import (
 type wireBlock struct {
 	Header      []byte
 	ParentQC    QC
-	AuxPoW      []AuxPoW
+	AuxPoW      maybe[AuxPoW]
 	Deposits    []Deposit
 	Settlements []Settlement
 	Voids       []Void
 	Payment     Payment
-	Update      []Update
+	Update      maybe[wireUpdate]
 	Execution   wireExecution
 }
 
 type wireExecution struct {
 	Payload          wirePayload
-	ParentBeaconRoot []chain.Hash
-	Requests         [][][]byte // zero or one list of requests
+	ParentBeaconRoot maybe[chain.Hash]
+	Requests         maybe[byteStrings]
 }
 
 type wirePayload struct {
@@ -43,17 +43,25 @@ type wirePayload struct {
 	ExtraData     []byte
 	BaseFeePerGas chain.Wei
 	BlockHash     chain.Hash
-	Transactions  [][]byte
+	Transactions  byteStrings
 	Withdrawals   []chain.Withdrawal
-	BlobGasUsed   []uint64
-	ExcessBlobGas []uint64
+	BlobGasUsed   maybe[uint64]
+	ExcessBlobGas maybe[uint64]
+}
+
+// wireUpdate is the RLP shape of an Update.
+type wireUpdate struct {
+	Encoded    []byte
+	Signers    Signers
+	Signature  chain.BLSSignature
+	Governance byteStrings
 }
 
 // Encode is the block's canonical encoding.
 func (b *Block) Encode() []byte {
 	return mustEncode(wireBlock{
 		Header: b.Header.Encode(), ParentQC: b.ParentQC, AuxPoW: optional(b.AuxPoW), Deposits: b.Deposits,
-		Settlements: b.Settlements, Voids: b.Voids, Payment: b.Payment, Update: optional(b.Update),
+		Settlements: b.Settlements, Voids: b.Voids, Payment: b.Payment, Update: updateToWire(b.Update),
 		Execution: toWire(b.Execution),
 	})
 }
@@ -72,26 +80,24 @@ func Decode(raw []byte) (*Block, error) {
 		return nil, fmt.Errorf("decode block: %w", err)
 	}
 	b := &Block{
-		Header: h, ParentQC: w.ParentQC, Deposits: w.Deposits, Settlements: w.Settlements, Voids: w.Voids, Payment: w.Payment,
+		Header: h, ParentQC: w.ParentQC, AuxPoW: w.AuxPoW.pointer(), Deposits: w.Deposits, Settlements: w.Settlements,
+		Voids: w.Voids, Payment: w.Payment, Update: updateFromWire(w.Update), Execution: fromWire(w.Execution),
 	}
-	if b.AuxPoW, err = single("aux pow", w.AuxPoW); err != nil {
-		return nil, err
+	if err := b.checkLimits(); err != nil {
+		return nil, fmt.Errorf("decode block: %w", err)
 	}
-	if b.Update, err = single("update", w.Update); err != nil {
-		return nil, err
-	}
-	if b.Execution, err = fromWire(w.Execution); err != nil {
-		return nil, err
-	}
-	return b, b.checkLimits()
+	return b, nil
 }
 
 // EncodeQC is the canonical encoding of a certificate.
 func EncodeQC(q QC) []byte { return mustEncode(q) }
 
-// DecodeQC reads a canonical encoding. Whether it certifies anything is consensus's question.
+// DecodeQC reads a canonical encoding of at most MaxQCBytes. Whether it certifies anything is consensus's question.
 func DecodeQC(raw []byte) (QC, error) {
 	var q QC
+	if len(raw) > MaxQCBytes {
+		return QC{}, fmt.Errorf("certificate of %d bytes, limit %d: %w", len(raw), MaxQCBytes, ErrTooLarge)
+	}
 	if err := rlp.DecodeBytes(raw, &q); err != nil {
 		return QC{}, fmt.Errorf("decode certificate: %w", err)
 	}
@@ -104,9 +110,12 @@ func DecodeQC(raw []byte) (QC, error) {
 // EncodeFederation is the canonical encoding of an update's content.
 func EncodeFederation(f Federation) []byte { return mustEncode(f) }
 
-// DecodeFederation reads an update's content.
+// DecodeFederation reads an update's content of at most MaxUpdateBytes.
 func DecodeFederation(raw []byte) (Federation, error) {
 	var f Federation
+	if len(raw) > MaxUpdateBytes {
+		return Federation{}, fmt.Errorf("federation update of %d bytes, limit %d: %w", len(raw), MaxUpdateBytes, ErrTooLarge)
+	}
 	if err := rlp.DecodeBytes(raw, &f); err != nil {
 		return Federation{}, fmt.Errorf("decode federation update: %w", err)
 	}
@@ -131,6 +140,9 @@ func (b *Block) checkLimits() error {
 	case len(b.Execution.Payload.ExtraData) > 32:
 		return fmt.Errorf("extra data of %d bytes, limit 32: %w", len(b.Execution.Payload.ExtraData), ErrTooLarge)
 	}
+	if err := b.Update.checkLimits(); err != nil {
+		return err
+	}
 	for _, d := range b.Deposits {
 		if len(d.Vouts) > MaxVouts {
 			return fmt.Errorf("deposit with %d outputs: %w", len(d.Vouts), ErrTooLarge)
@@ -147,6 +159,21 @@ func (b *Block) checkLimits() error {
 	for _, v := range b.Voids {
 		if err := v.Inclusion.checkLimits(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (u *Update) checkLimits() error {
+	if u == nil {
+		return nil
+	}
+	if len(u.Encoded) > MaxUpdateBytes || len(u.Signers) > (MaxAuthorities+7)/8 || len(u.Governance) > MaxAuthorities {
+		return fmt.Errorf("federation update: %w", ErrTooLarge)
+	}
+	for _, sig := range u.Governance {
+		if len(sig) > MaxSignatureBytes {
+			return fmt.Errorf("governance signature of %d bytes: %w", len(sig), ErrTooLarge)
 		}
 	}
 	return nil
@@ -172,58 +199,101 @@ func toWire(d chain.ExecutionData) wireExecution {
 		ParentBeaconRoot: optional(d.ParentBeaconRoot),
 	}
 	if d.Requests != nil {
-		w.Requests = [][][]byte{d.Requests}
+		w.Requests = maybe[byteStrings]{d.Requests}
 	}
 	return w
 }
 
-func fromWire(w wireExecution) (chain.ExecutionData, error) {
+func fromWire(w wireExecution) chain.ExecutionData {
 	p := w.Payload
-	d := chain.ExecutionData{Payload: chain.Payload{
-		ParentHash: p.ParentHash, FeeRecipient: p.FeeRecipient, StateRoot: p.StateRoot, ReceiptsRoot: p.ReceiptsRoot,
-		LogsBloom: p.LogsBloom, PrevRandao: p.PrevRandao, Number: chain.Height(p.Number), GasLimit: p.GasLimit, GasUsed: p.GasUsed,
-		Timestamp: p.Timestamp, ExtraData: p.ExtraData, BaseFeePerGas: p.BaseFeePerGas, BlockHash: p.BlockHash,
-		Transactions: p.Transactions, Withdrawals: p.Withdrawals,
-	}}
-	var err error
-	if d.Payload.BlobGasUsed, err = single("blob gas used", p.BlobGasUsed); err != nil {
-		return d, err
+	d := chain.ExecutionData{
+		Payload: chain.Payload{
+			ParentHash: p.ParentHash, FeeRecipient: p.FeeRecipient, StateRoot: p.StateRoot, ReceiptsRoot: p.ReceiptsRoot,
+			LogsBloom: p.LogsBloom, PrevRandao: p.PrevRandao, Number: chain.Height(p.Number), GasLimit: p.GasLimit, GasUsed: p.GasUsed,
+			Timestamp: p.Timestamp, ExtraData: p.ExtraData, BaseFeePerGas: p.BaseFeePerGas, BlockHash: p.BlockHash,
+			Transactions: p.Transactions, Withdrawals: p.Withdrawals, BlobGasUsed: p.BlobGasUsed.pointer(),
+			ExcessBlobGas: p.ExcessBlobGas.pointer(),
+		},
+		ParentBeaconRoot: w.ParentBeaconRoot.pointer(),
 	}
-	if d.Payload.ExcessBlobGas, err = single("excess blob gas", p.ExcessBlobGas); err != nil {
-		return d, err
+	if r := w.Requests.pointer(); r != nil {
+		d.Requests = *r
 	}
-	if d.ParentBeaconRoot, err = single("parent beacon root", w.ParentBeaconRoot); err != nil {
-		return d, err
-	}
-	requests, err := single("requests", w.Requests)
-	if err != nil {
-		return d, err
-	}
-	if requests != nil {
-		d.Requests = *requests
-		if d.Requests == nil {
-			d.Requests = [][]byte{}
-		}
-	}
-	return d, nil
+	return d
 }
 
-// optional is the wire form of a part that may be absent.
-func optional[T any](p *T) []T {
+func updateToWire(u *Update) maybe[wireUpdate] {
+	if u == nil {
+		return nil
+	}
+	return maybe[wireUpdate]{{u.Encoded, u.Signers, u.Signature, u.Governance}}
+}
+
+func updateFromWire(w maybe[wireUpdate]) *Update {
+	u := w.pointer()
+	if u == nil {
+		return nil
+	}
+	return &Update{Encoded: u.Encoded, Signers: u.Signers, Signature: u.Signature, Governance: u.Governance}
+}
+
+// maybe is the wire form of a part that may be absent: a list of at most one item.
+type maybe[T any] []T
+
+// DecodeRLP reads the list, and stops at a second item.
+func (m *maybe[T]) DecodeRLP(s *rlp.Stream) error {
+	if _, err := s.List(); err != nil {
+		return err
+	}
+	for s.MoreDataInList() {
+		if len(*m) == 1 {
+			return fmt.Errorf("two items of a part that is there once at most: %w", ErrTooLarge)
+		}
+		var v T
+		if err := s.Decode(&v); err != nil {
+			return err
+		}
+		*m = append(*m, v)
+	}
+	return s.ListEnd()
+}
+
+func (m maybe[T]) pointer() *T {
+	if len(m) == 0 {
+		return nil
+	}
+	return &m[0]
+}
+
+// optional makes the wire form.
+func optional[T any](p *T) maybe[T] {
 	if p == nil {
 		return nil
 	}
-	return []T{*p}
+	return maybe[T]{*p}
 }
 
-func single[T any](what string, list []T) (*T, error) {
-	switch len(list) {
-	case 0:
-		return nil, nil
-	case 1:
-		return &list[0], nil
+// byteStrings is a list of byte strings. In memory an empty string is 24 times as large as on the wire, so the number is
+// limited while reading.
+type byteStrings [][]byte
+
+// DecodeRLP reads the list, and stops above MaxTransactions items. It is never nil afterwards.
+func (l *byteStrings) DecodeRLP(s *rlp.Stream) error {
+	if _, err := s.List(); err != nil {
+		return err
 	}
-	return nil, fmt.Errorf("decode block: %d %s items, want at most one", len(list), what)
+	*l = byteStrings{}
+	for s.MoreDataInList() {
+		if len(*l) == MaxTransactions {
+			return fmt.Errorf("more than %d byte strings: %w", MaxTransactions, ErrTooLarge)
+		}
+		b, err := s.Bytes()
+		if err != nil {
+			return err
+		}
+		*l = append(*l, b)
+	}
+	return s.ListEnd()
 }
 
 // mustEncode encodes a value of this package's own types, for which RLP cannot fail: a failure is a broken invariant.

@@ -159,7 +159,7 @@ func (l *launcher) Launch(ctx context.Context, r swap.LaunchRequest) (swap.Proce
 	}
 	p := &process{id: r.Block.ID, generation: r.Generation, started: time.Now(), crashed: make(chan struct{})}
 	l.live.add(p)
-	p.instance, err = l.host.Supervise(ctx, block, host.Digest(r.Block.Digest), host.Hooks{
+	p.instance, err = l.host.Supervise(ctx, block, host.Digest(digestPrefix+r.Block.Digest), host.Hooks{
 		Ready:   func(ctx context.Context, g *host.Generation) error { return l.attached(ctx, p, g.Client()) },
 		Changed: p.changed,
 	})

@@ -64,7 +64,7 @@ const (
 // trySync runs a strategy over a recorded trace, with one good peer and a gap of 64 blocks: it must order every height
 // once, give only orders that fit, and then be complete.
 func trySync(ctx context.Context, s syncer.Strategy) error {
-	t := &trace{events: make(chan syncer.Event, 4*traceOrders), ordered: map[chain.Height]bool{}}
+	t := &trace{events: make(chan syncer.Event, 4*traceOrders), over: make(chan struct{}), ordered: map[chain.Height]bool{}}
 	head := chain.Ref{Height: traceHeights}
 	t.events <- syncer.Event{Epoch: 1, Credits: traceOrders, Snapshot: &syncer.Snapshot{
 		Target: traceHeights,
@@ -82,6 +82,7 @@ func trySync(ctx context.Context, s syncer.Strategy) error {
 // trace is a session with a simulated host: every assigned batch is downloaded and imported at once.
 type trace struct {
 	events chan syncer.Event
+	over   chan struct{} // closed when the trace is complete or a fault was seen
 
 	mu       sync.Mutex // guards all below
 	ordered  map[chain.Height]bool
@@ -92,15 +93,16 @@ type trace struct {
 
 // Next implements syncer.Session.
 func (t *trace) Next(ctx context.Context) (syncer.Event, error) {
-	t.mu.Lock()
-	over := t.complete || t.fault != nil
-	t.mu.Unlock()
-	if over {
+	select {
+	case <-t.over:
 		return syncer.Event{}, io.EOF
+	default:
 	}
 	select {
 	case e := <-t.events:
 		return e, nil
+	case <-t.over:
+		return syncer.Event{}, io.EOF
 	case <-ctx.Done():
 		return syncer.Event{}, ctx.Err()
 	}
@@ -110,6 +112,14 @@ func (t *trace) Next(ctx context.Context) (syncer.Event, error) {
 func (t *trace) Send(_ context.Context, o syncer.Order) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.complete || t.fault != nil {
+		return t.fault
+	}
+	defer func() {
+		if t.complete || t.fault != nil {
+			close(t.over)
+		}
+	}()
 	t.orders++
 	switch {
 	case t.orders > traceOrders:

@@ -53,7 +53,7 @@ func TestKilledEngineIsCaughtUp(t *testing.T) {
 	if heads.Safe.Height > head.Height || heads.Finalized.Height > head.Height {
 		t.Errorf("came back with a safe or finalized block above the head: %+v", heads)
 	}
-	for i := int(head.Height); i < count; i += 8 { //nolint:gosec // a small height
+	for i := int(head.Height); i < count; i += 8 {
 		n.head(blocks[i:min(count, i+8)]...)
 	}
 	if got := n.status().Heads.Head; got != want {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -204,6 +203,3 @@ func clientVersion() string {
 	return fmt.Sprintf("geth/v%d.%d.%d/%s-%s/%s", version.Major, version.Minor, version.Patch,
 		runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
-
-// chainData is the folder that geth keeps below the data folder.
-func chainData(dir string) string { return filepath.Join(dir, instance) }

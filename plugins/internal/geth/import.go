@@ -174,8 +174,7 @@ func (e *Engine) forkchoice(ctx context.Context, f engine.Forkchoice) error {
 }
 
 func fcuText(res gethengine.ForkChoiceResponse, err error) string {
-	var coded *gethengine.EngineAPIError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*gethengine.EngineAPIError](err); ok {
 		return fmt.Sprintf("%s: %s: %v", res.PayloadStatus.Status, coded.Error(), coded.ErrorData())
 	}
 	if err != nil {

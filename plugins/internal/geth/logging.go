@@ -56,8 +56,8 @@ func expected(message string) bool {
 
 // value keeps numbers and truth values and writes the rest as geth would.
 func value(v slog.Value) any {
-	switch v = v.Resolve(); v.Kind() {
-	case slog.KindBool, slog.KindInt64, slog.KindUint64, slog.KindFloat64:
+	v = v.Resolve()
+	if k := v.Kind(); k == slog.KindBool || k == slog.KindInt64 || k == slog.KindUint64 || k == slog.KindFloat64 {
 		return v.Any()
 	}
 	return v.String()

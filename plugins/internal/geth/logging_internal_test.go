@@ -2,7 +2,6 @@ package geth
 
 import (
 	"bytes"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -38,7 +37,7 @@ func TestLogOfGeth(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer
 			sink := hclog.New(&hclog.LoggerOptions{Name: "geth", Output: &out, Level: tc.level, DisableTime: true})
-			from := slog.Level(log.LevelWarn)
+			from := log.LevelWarn
 			if tc.verbose {
 				from = log.LevelInfo
 			}

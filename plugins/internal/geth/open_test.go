@@ -232,7 +232,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 			}
 		})
 	}
-	n.extend(20)
+	n.extend(5)
 	if err := n.Close(); err != nil {
 		t.Error(err)
 	}

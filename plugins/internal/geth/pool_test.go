@@ -7,9 +7,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto/kzg4844"
 	"github.com/google/go-cmp/cmp"
-	"github.com/holiman/uint256"
 )
 
 func TestAddTransactions(t *testing.T) {
@@ -38,7 +36,7 @@ func TestAddTransactions(t *testing.T) {
 		{"one of another chain", otherChain, "chain id"},
 		{"garbage", []byte{1, 2, 3}, "decode transaction"},
 		{"nothing", nil, "decode transaction"},
-		{"a blob transaction", blobTransaction(t), "blob transactions (type 3) are not part of this chain"},
+		{"a blob transaction", []byte{3, 0xc0}, "blob transactions (type 3) are not part of this chain"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := n.AddTransactions(t.Context(), [][]byte{tc.tx})
@@ -73,22 +71,4 @@ func TestPendingTransactionsCanBeCarried(t *testing.T) {
 	if got, err := a.PendingTransactions(t.Context(), 2); err != nil || len(got) != 2 {
 		t.Errorf("with a limit of 2: %d, %v", len(got), err)
 	}
-}
-
-func blobTransaction(t *testing.T) []byte {
-	t.Helper()
-	var blob kzg4844.Blob
-	commitment, err := kzg4844.BlobToCommitment(&blob)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := kzg4844.ComputeBlobProof(&blob, commitment)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sidecar := types.NewBlobTxSidecar(types.BlobSidecarVersion0, []kzg4844.Blob{blob}, []kzg4844.Commitment{commitment}, []kzg4844.Proof{proof})
-	return sign(&types.BlobTx{
-		ChainID: uint256.NewInt(chainID), Nonce: 1, GasTipCap: uint256.NewInt(1), GasFeeCap: uint256.NewInt(2e9), Gas: 21_000,
-		BlobFeeCap: uint256.NewInt(1), BlobHashes: sidecar.BlobHashes(), Sidecar: sidecar,
-	})
 }

@@ -54,7 +54,7 @@ func checkFree(dir string, want uint64) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("%w: read free space of %s: %w", engine.ErrUnavailable, dir, err)
 	}
-	free := st.Bavail * uint64(st.Bsize) //nolint:gosec // a block size is positive
+	free := st.Bavail * uint64(st.Bsize)
 	if free < want {
 		return fmt.Errorf("%w: %d MiB free on the file system of %s, %d MiB needed: make room",
 			engine.ErrUnavailable, free>>20, dir, want>>20)

@@ -168,27 +168,20 @@ type rawReader interface {
 	GetRawTransaction(ctx context.Context, hash common.Hash) (hexutil.Bytes, error)
 }
 
-// tracer is geth's tracing service without the methods of hidden: a method that two embedded types have at the same
-// depth is in no method set, so the RPC server does not see it.
+// tracer is geth's tracing service without the methods of files: a method that two embedded types have at the same depth
+// is in no method set, so the RPC server does not see it.
 type tracer struct {
 	*tracers.API
-	hidden
+	files //nolint:unused // it is there for its names
 }
 
-// hidden names the tracing methods that read or write files, or run over whole chains.
-type hidden struct{}
-
-// TraceBlockFromFile hides its namesake.
-func (hidden) TraceBlockFromFile() {}
-
-// StandardTraceBlockToFile hides its namesake.
-func (hidden) StandardTraceBlockToFile() {}
-
-// StandardTraceBadBlockToFile hides its namesake.
-func (hidden) StandardTraceBadBlockToFile() {}
-
-// TraceChain hides its namesake.
-func (hidden) TraceChain() {}
+// files names the tracing methods that read or write files, and the one that runs over a whole chain.
+type files interface { //nolint:unused // see tracer
+	TraceBlockFromFile()
+	StandardTraceBlockToFile()
+	StandardTraceBadBlockToFile()
+	TraceChain()
+}
 
 // web3 is the namespace of that name.
 type web3 struct{}

@@ -25,7 +25,7 @@ import (
 // withWallet starts an engine with a wallet RPC and connects over HTTP and WebSocket.
 func withWallet(t *testing.T) (n *node, post, ws *rpc.Client) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "w") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "w") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,38 +20,33 @@ import (
 	"github.com/alys-node/alys/sdk/plugintest"
 )
 
-// TestConformance runs the contract's suite: in this process with Shanghai only, and on compiled processes with a genesis
-// whose second block is in Cancun and whose third is in Prague.
+// TestConformance runs the contract's suite in this process, on a genesis with Shanghai only.
 func TestConformance(t *testing.T) {
-	t.Run("to Shanghai, in process", func(t *testing.T) {
-		enginetest.Run(t, enginetest.Harness{
-			Description: embedded.New(nil).Describe(),
-			GenesisTime: genesisTime,
-			New: func(t *testing.T) engine.Engine {
-				e := embedded.New(hclog.NewNullLogger())
-				c := plugintest.ServeWith(t, e, plugintest.Options{Host: host(t, genesisJSON())})
-				t.Cleanup(func() {
-					if err := e.Drain(context.WithoutCancel(t.Context())); err != nil {
-						t.Error(err)
-					}
-				})
-				return c.Engine()
-			},
-		})
+	enginetest.Run(t, enginetest.Harness{
+		Description: embedded.New(nil).Describe(),
+		GenesisTime: genesisTime,
+		New: func(t *testing.T) engine.Engine {
+			e := embedded.New(hclog.NewNullLogger())
+			c := plugintest.ServeWith(t, e, plugintest.Options{Host: host(t, genesisJSON())})
+			t.Cleanup(func() {
+				if err := e.Drain(context.WithoutCancel(t.Context())); err != nil {
+					t.Error(err)
+				}
+			})
+			return c.Engine()
+		},
 	})
-	t.Run("to Prague, compiled", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("compiles the plugin")
-		}
-		path := plugintest.Build(t, "github.com/alys-node/alys/plugins/engine/v5")
-		enginetest.Run(t, enginetest.Harness{
-			Description: embedded.New(nil).Describe(),
-			GenesisTime: genesisTime,
-			Transaction: transaction,
-			New: func(t *testing.T) engine.Engine {
-				return plugintest.Start(t, plugintest.Options{Path: path, Kind: lifecycle.Engine, Host: host(t, forkedJSON(t))}).Engine()
-			},
-		})
+}
+
+// conform runs the suite on compiled processes, on a genesis whose second block is in Cancun and whose third is in Prague.
+func conform(t *testing.T, path string) {
+	enginetest.Run(t, enginetest.Harness{
+		Description: embedded.New(nil).Describe(),
+		GenesisTime: genesisTime,
+		Transaction: transaction,
+		New: func(t *testing.T) engine.Engine {
+			return plugintest.Start(t, plugintest.Options{Path: path, Kind: lifecycle.Engine, Host: host(t, forkedJSON(t))}).Engine()
+		},
 	})
 }
 

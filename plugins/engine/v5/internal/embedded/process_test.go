@@ -24,7 +24,7 @@ import (
 // shortDir is a folder whose path leaves room for a socket's name.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "e")
+	dir, err := os.MkdirTemp("", "e") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +58,7 @@ func TestProcess(t *testing.T) {
 			Host: host(t, genesisJSON()),
 		}
 	}
+	t.Run("it keeps the contract", func(t *testing.T) { conform(t, path) })
 	t.Run("a killed process comes back and is caught up", func(t *testing.T) { killAndCatchUp(t, options()) })
 	t.Run("wallets reach it while blocks go on", func(t *testing.T) { walletBesideBlocks(t, options()) })
 	t.Run("two processes cannot share a folder", func(t *testing.T) {
@@ -76,11 +77,10 @@ func TestProcess(t *testing.T) {
 
 // driver produces blocks on an engine.
 type driver struct {
-	t    *testing.T
-	e    engine.Engine
-	tip  chain.Ref
-	log  []chain.ExecutionData
-	last chain.Hash // finalized
+	t   *testing.T
+	e   engine.Engine
+	tip chain.Ref
+	log []chain.ExecutionData
 }
 
 func (d *driver) produce(count int) {
@@ -140,7 +140,7 @@ func killAndCatchUp(t *testing.T, o plugintest.Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := int(s.Heads.Head.Height) //nolint:gosec // a small height
+	from := int(s.Heads.Head.Height)
 	if from > 0 && d.log[from-1].Payload.BlockHash != s.Heads.Head.Hash {
 		t.Fatalf("came back at %v", s.Heads.Head)
 	}

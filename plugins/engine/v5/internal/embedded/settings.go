@@ -126,7 +126,7 @@ func load(c lifecycle.Config) (geth.Config, error) {
 	}
 	return geth.Config{
 		DataDir: c.Host.DataDir, Genesis: g, WalletSocket: socket(c.Host), Archive: s.Archive, Verbose: s.Verbose,
-		Cache: uint64(s.Cache), MinFree: uint64(s.MinFree), //nolint:gosec // checked above
+		Cache: uint64(s.Cache), MinFree: uint64(s.MinFree),
 	}, nil
 }
 
