@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"syscall"
@@ -46,9 +47,7 @@ func (f *flags) runNode(ctx context.Context, c *config.Config, o node.Options) e
 		if err != nil {
 			return nil, config.Diagnostics{{Severity: diag.Error, Summary: err.Error()}}
 		}
-		for name, value := range vars {
-			options.Vars[name] = value
-		}
+		maps.Copy(options.Vars, vars)
 		options.VarFiles = append(options.VarFiles, varFiles...)
 		if path == "" {
 			path = c.Path

@@ -22,9 +22,6 @@ func (l *loader) crossChecks() {
 	l.checkExposure()
 	l.checkPaths()
 	l.checkPairs()
-	if !l.found.HasErrors() {
-		l.checkUnused()
-	}
 }
 
 // at adds an error at a place that was noted while decoding, or at the block around it.

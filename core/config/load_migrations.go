@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-
-	"github.com/alys-node/alys/sdk/lifecycle"
 )
 
 // loadMigrations decodes the migration blocks.
@@ -115,55 +113,4 @@ func (l *loader) checkSteps(m Migration, written []*hclsyntax.Block, gates []str
 		l.add(problem(CodeMigration, written[n-1].DefRange(), "The last step does not reach the goal",
 			fmt.Sprintf("Its primary has to be plugin.%s, without a canary.", m.To)))
 	}
-}
-
-// checkUnused warns of plugins that nothing uses.
-func (l *loader) checkUnused() {
-	used := map[PluginID]bool{}
-	for _, r := range l.cfg.Roles {
-		for _, id := range r.Route.Plugins() {
-			used[id] = true
-		}
-	}
-	for _, m := range l.cfg.Migrations {
-		used[m.From], used[m.To] = true, true
-	}
-	for _, kind := range lifecycle.Kinds() {
-		for _, b := range l.named("plugin") {
-			if len(b.Labels) == 2 && b.Labels[0] == string(kind) && !used[PluginID{Kind: kind, Name: b.Labels[1]}] && !l.mentioned(kind, b.Labels[1]) {
-				l.add(warning(CodeUnusedPlugin, b.DefRange(), fmt.Sprintf("No role uses plugin.%s.%s", kind, b.Labels[1]),
-					"It is not started. Use it in a role or migration, or remove the block."))
-			}
-		}
-	}
-}
-
-// mentioned reports whether any role's expression names the plugin, such as the branch that a flag did not take.
-func (l *loader) mentioned(kind lifecycle.Kind, name string) bool {
-	for _, block := range []string{"role", "migration"} {
-		for _, b := range l.named(block) {
-			if mentions(b.Body, kind, name) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func mentions(body *hclsyntax.Body, kind lifecycle.Kind, name string) bool {
-	for _, a := range body.Attributes {
-		for _, t := range a.Expr.Variables() {
-			k, _ := member(t, 1)
-			n, _ := member(t, 2)
-			if t.RootName() == "plugin" && k == string(kind) && n == name {
-				return true
-			}
-		}
-	}
-	for _, b := range body.Blocks {
-		if mentions(b.Body, kind, name) {
-			return true
-		}
-	}
-	return false
 }

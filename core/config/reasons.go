@@ -33,7 +33,6 @@ const (
 	CodeOverlappingRoles Code = "overlapping_roles"
 	CodeSamePlugin       Code = "same_plugin"
 	CodeCanaryConflict   Code = "canary_conflict"
-	CodeUnusedPlugin     Code = "unused_plugin"
 	CodeUncoveredPurpose Code = "uncovered_purpose"
 	CodeLocalsCycle      Code = "locals_cycle"
 	CodeMissingVariable  Code = "missing_variable"
@@ -120,7 +119,6 @@ func nodeReasons() []Reason {
 		{CodeOverlappingRoles, "A signer role is there both narrowed and not.", "Keep role \"signer\", or one role for each purpose."},
 		{CodeSamePlugin, "One plugin is in two places of a route that exclude each other.", "Use another plugin, or leave the place out."},
 		{CodeCanaryConflict, "A route has a canary and a shadow.", "A canary is compared anyway: remove the shadow."},
-		{CodeUnusedPlugin, "No role and no migration uses a plugin.", "It is not started; use it or remove it."},
 		{CodeUncoveredPurpose, "No role serves one purpose of the signer's keys.", "Add role \"signer\" for the other purpose."},
 		{CodePortConflict, "Two listeners share an address.", "Give one another port."},
 		{CodeMissingChecksum, "A plugin has no checksum outside the dev chain.", "Run `alys plugin pin`."},

@@ -29,9 +29,6 @@ func (e *entry) ref() chain.Ref { return chain.Ref{Height: e.header.Height, Hash
 // certificate of a notarized entry.
 func (e *entry) certificate() Certificate { return Certificate{Header: e.header, QC: *e.qc} }
 
-// on reports that the block is notarized, valid and durable, as are all its ancestors.
-func (e *entry) onChain() bool { return e.qc != nil && e.verdict.imported() }
-
 // better is the order of tips: height, then slot, then the lower hash.
 func (e *entry) better(than *entry) bool {
 	a, b := e.header, than.header

@@ -21,7 +21,7 @@ func (k *ownKey) permits(e *entry) bool {
 
 // approve asks for the signatures of our keys, if the rules allow it.
 func (m *Machine) approve(e *entry) {
-	if len(m.own) == 0 || e.verdict != VerdictApprovable || e.qc != nil || e.header.Slot > m.slot || !m.first(e) {
+	if len(m.own) == 0 || e.verdict != VerdictApprovable || e.qc != nil || e.header.Slot > m.slot {
 		return
 	}
 	parent := m.entries[e.header.Parent]

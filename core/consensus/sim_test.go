@@ -289,11 +289,10 @@ func (w *world) transmit(from, to int, deliver func()) {
 
 // disk is what survives a crash.
 type disk struct {
-	safe      consensus.Certificate
-	blocks    map[chain.Hash]consensus.RestoredBlock
-	certs     map[chain.Hash]consensus.Certificate
-	guard     consensus.OwnApproval
-	importing map[chain.Hash]bool
+	safe   consensus.Certificate
+	blocks map[chain.Hash]consensus.RestoredBlock
+	certs  map[chain.Hash]consensus.Certificate
+	guard  consensus.OwnApproval
 }
 
 func newDisk() *disk {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -34,6 +34,8 @@ type Chain interface {
 	Attributes(parent chain.Hash, slot chain.Slot) (engine.BuildRequest, error)
 	// Assemble makes a sealed block of an execution result.
 	Assemble(parent chain.Hash, slot chain.Slot, qc block.QC, data chain.ExecutionData) (*block.Block, error)
+	// CheckBody reports whether every byte of a body is what its header commits to. It is called from any goroutine.
+	CheckBody(b *block.Block) error
 	// Check applies every rule that needs no receipts; ErrInvalid (by errors.Is) for a block that breaks one.
 	Check(ctx context.Context, b *block.Block) error
 	// Insert derives the block's state from the receipts and makes block, parent's certificate and state durable.
@@ -67,18 +69,18 @@ type Signer interface {
 	Approve(ctx context.Context, key chain.BLSPublicKey, h chain.Header) (chain.BLSSignature, error)
 }
 
-// Network sends to peers. Sending never blocks the driver.
+// Network sends to peers. Sending never blocks the driver. Its methods are called from several goroutines.
 type Network interface {
 	SendProposal(p consensus.Proposal, b *block.Block, to consensus.Peer)
 	SendApproval(a consensus.Approval, to consensus.Peer)
 	SendCertificate(c consensus.Certificate, to consensus.Peer)
-	// Fetch asks peers for a block; answer is called once, with nil when nobody has it.
+	// Fetch asks peers for a block; answer is called once, with nil when nobody has it, before Fetch returns or later.
 	Fetch(hash chain.Hash, from consensus.Peer, answer func(*block.Block, chain.BLSSignature, consensus.Peer))
 	// Misbehaved reports a sender that broke the protocol by itself.
 	Misbehaved(peer consensus.Peer, reason string)
 }
 
-// Advanced tells about a new head.
+// Advanced tells about a new head. Heads that were there at the start are not told.
 type Advanced struct {
 	Head, Safe chain.Ref
 	Slot       chain.Slot
@@ -118,24 +120,30 @@ type Heads struct{ Head, Safe chain.Ref }
 
 // Driver runs consensus.
 type Driver struct {
-	opt    Options
-	events chan consensus.Event
-	jobs   chan job
-	bodies map[chain.Hash]*block.Block // owned by the loop
-	missed missed                      // owned by the loop
+	opt     Options
+	answers chan consensus.Event // of engine, signer and fetches
+	inbox   chan consensus.Event // messages of the network
+	jobs    chan job
+	bodies  map[chain.Hash]*block.Block // owned by the loop
+	missed  missed                      // owned by the loop
+
+	waiting atomic.Int64 // bytes of the bodies in inbox
 
 	mu    sync.Mutex
 	heads Heads // guarded by mu
 }
 
-// queue is how many answers or messages may wait: more than one slot of any honest network.
-const queue = 4096
+// Limits of what waits for the loop.
+const (
+	queue        = 4096     // answers, messages and orders each: more than one slot of any honest network
+	maxBodyBytes = 64 << 20 // bodies among the messages
+)
 
 // New makes a driver.
 func New(opt Options) *Driver {
 	d := &Driver{
-		opt: opt, events: make(chan consensus.Event, queue), jobs: make(chan job, queue),
-		bodies: map[chain.Hash]*block.Block{}, heads: opt.Heads,
+		opt: opt, answers: make(chan consensus.Event, queue), inbox: make(chan consensus.Event, queue),
+		jobs: make(chan job, queue), bodies: map[chain.Hash]*block.Block{}, heads: opt.Heads,
 	}
 	for _, b := range opt.Bodies {
 		d.bodies[b.Header.Hash()] = b
@@ -150,40 +158,61 @@ func (d *Driver) Heads() Heads {
 	return d.heads
 }
 
-// Run drives until ctx ends or something that a node must not go on with happens.
-func (d *Driver) Run(ctx context.Context) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("consensus panicked: %v\n%s", r, debug.Stack())
-		}
-	}()
-	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	failed := make(chan error, 1)
-	wg.Go(func() {
-		if err := d.work(ctx); err != nil {
-			failed <- err
-		}
-	})
+// Run drives until ctx ends (nil) or something that a node must not go on with happens. It is called once.
+func (d *Driver) Run(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	c := &crew{failed: make(chan error, 1)}
+	c.start("engine orders", func() error { return d.work(inner) })
+	err := safely("consensus", func() error { return d.loop(inner, c) })
+	cancel()
+	c.wg.Wait()
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+		return nil // what was under way when the stop came
+	}
+	return err
+}
+
+// loop owns the machine.
+func (d *Driver) loop(ctx context.Context, c *crew) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var event consensus.Event
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
+		event, err := d.next(ctx, c, timer.C)
+		if err != nil {
 			return err
-		case event = <-d.events:
-		case <-timer.C:
-			event = consensus.Tick{}
 		}
-		if err := d.step(ctx, &wg, event); err != nil {
+		if err := d.step(ctx, c, event); err != nil {
 			return err
 		}
 		timer.Reset(d.untilWake())
+	}
+}
+
+// next waits for an event. Answers of our own engine and signer go before messages: a flood does not delay them.
+func (d *Driver) next(ctx context.Context, c *crew, tick <-chan time.Time) (consensus.Event, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case err := <-c.failed:
+		return nil, err
+	case event := <-d.answers:
+		return event, nil
+	default:
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case err := <-c.failed:
+		return nil, err
+	case event := <-d.answers:
+		return event, nil
+	case event := <-d.inbox:
+		if a, ok := event.(arrived); ok {
+			d.waiting.Add(-a.size)
+		}
+		return event, nil
+	case <-tick:
+		return consensus.Tick{}, nil
 	}
 }
 
@@ -200,32 +229,63 @@ func (d *Driver) nowMilli() chain.UnixMilli { return chain.UnixMilli(d.opt.Now()
 // arrived is an event that brings a block's body.
 type arrived struct {
 	body *block.Block
+	size int64 // bytes, of a body that waits in the inbox
 	consensus.Event
 }
 
-// post hands an answer to the loop.
+// post hands an answer to the loop. ctx is the run's, never that of the call that was answered: an answer that comes at
+// the end of its time is an answer.
 func (d *Driver) post(ctx context.Context, e consensus.Event) {
 	select {
-	case d.events <- e:
+	case d.answers <- e:
 	case <-ctx.Done():
 	}
 }
 
 // Receive hands a message of the network to consensus, with the block's body for a proposal and nil otherwise. It reports
-// false when the queue is full: the message is lost, as on any network, and comes again.
+// false when the queue is full: the message is lost, as on any network, and comes again. A proposal whose body is not its
+// own goes no further, and its sender has misbehaved: the block itself may be good, and its body still come.
 func (d *Driver) Receive(e consensus.Event, body *block.Block) bool {
-	if body != nil {
-		e = arrived{body, e}
+	p, proposes := e.(consensus.ProposalReceived)
+	if !proposes {
+		return d.deliver(e)
 	}
+	if reason := d.unfit(p.Proposal, body); reason != "" {
+		d.opt.Network.Misbehaved(p.From, reason)
+		return true
+	}
+	size := int64(len(body.Encode()))
+	if d.waiting.Add(size) > maxBodyBytes || !d.deliver(arrived{body, size, e}) {
+		d.waiting.Add(-size)
+		return false
+	}
+	return true
+}
+
+func (d *Driver) deliver(e consensus.Event) bool {
 	select {
-	case d.events <- e:
+	case d.inbox <- e:
 		return true
 	default:
 		return false
 	}
 }
 
-func (d *Driver) step(ctx context.Context, wg *sync.WaitGroup, e consensus.Event) error {
+// unfit says why a body is not the proposal's; empty when it is.
+func (d *Driver) unfit(p consensus.Proposal, body *block.Block) string {
+	switch {
+	case body == nil:
+		return "proposal without a body"
+	case body.Header != p.Header || body.ParentQC.Hash() != p.ParentQC.Hash():
+		return "body of another proposal"
+	}
+	if err := d.opt.Chain.CheckBody(body); err != nil {
+		return fmt.Sprintf("body that is not the header's: %v", err)
+	}
+	return ""
+}
+
+func (d *Driver) step(ctx context.Context, c *crew, e consensus.Event) error {
 	now := d.nowMilli()
 	d.missed.observe(d, now)
 	if a, ok := e.(arrived); ok {
@@ -233,7 +293,7 @@ func (d *Driver) step(ctx context.Context, wg *sync.WaitGroup, e consensus.Event
 		e = a.Event
 	}
 	for _, effect := range d.opt.Machine.Step(consensus.Input{Now: now, Event: e}) {
-		if err := d.carryOut(ctx, wg, effect); err != nil {
+		if err := d.carryOut(ctx, c, effect); err != nil {
 			return err
 		}
 	}

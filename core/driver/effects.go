@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/alys-node/alys/core/block"
@@ -16,13 +15,14 @@ import (
 const signTimeout = 5 * time.Second
 
 // carryOut does one effect. An error stops the node.
-func (d *Driver) carryOut(ctx context.Context, wg *sync.WaitGroup, effect consensus.Effect) error {
+func (d *Driver) carryOut(ctx context.Context, c *crew, effect consensus.Effect) error {
 	switch e := effect.(type) {
 	case consensus.Build:
 		return d.enqueue(job{build: &e})
 	case consensus.Judge:
 		return d.enqueue(job{judge: d.bodies[e.Header.Hash()], header: e.Header})
 	case consensus.Advance:
+		d.settleBodies(e.Safe.Height)
 		return d.enqueue(job{advance: &e})
 	case consensus.Persist:
 		if err := d.opt.Chain.PutQC(ctx, e.Certificate.QC); err != nil {
@@ -30,7 +30,7 @@ func (d *Driver) carryOut(ctx context.Context, wg *sync.WaitGroup, effect consen
 		}
 		d.missed.notarized(d, e.Certificate.Header)
 	case consensus.Sign:
-		wg.Go(func() { d.sign(ctx, e) })
+		c.start("signing", func() error { d.sign(ctx, e); return nil })
 	case consensus.SendProposal:
 		if b := d.bodies[e.Proposal.Header.Hash()]; b != nil {
 			d.opt.Network.SendProposal(e.Proposal, b, e.To)
@@ -40,16 +40,21 @@ func (d *Driver) carryOut(ctx context.Context, wg *sync.WaitGroup, effect consen
 	case consensus.SendCertificate:
 		d.opt.Network.SendCertificate(e.Certificate, e.To)
 	case consensus.Fetch:
-		d.fetch(ctx, e)
+		c.start("fetching", func() error { d.fetch(ctx, e); return nil })
 	case consensus.Behind:
 		d.opt.Log.Warn("a certified block is far ahead: sync is due", "height", e.Height, "peer", e.From)
 	case consensus.Evidence:
 		d.opt.Log.Error("an authority approved two blocks in one slot", "key", e.Key, "slot", e.First.Header.Slot)
 		d.opt.Observer.Evidence(e)
+		d.opt.Network.SendApproval(e.First, "")
+		d.opt.Network.SendApproval(e.Second, "")
 	case consensus.Refuse:
 		d.opt.Log.Debug("message refused", "from", e.From, "block", e.Hash, "reason", e.Reason)
 		if e.Fault && e.From != "" {
 			d.opt.Network.Misbehaved(e.From, string(e.Reason))
+		}
+		if e.Higher != nil && e.From != "" {
+			d.opt.Network.SendCertificate(*e.Higher, e.From)
 		}
 	case consensus.Drop:
 		delete(d.bodies, e.Hash)
@@ -74,11 +79,20 @@ func (d *Driver) enqueue(j job) error {
 	}
 }
 
+// settleBodies lets go of the bodies that the safe block has decided: nobody asks a machine for them any more.
+func (d *Driver) settleBodies(safe chain.Height) {
+	for hash, b := range d.bodies {
+		if b.Header.Height <= safe {
+			delete(d.bodies, hash)
+		}
+	}
+}
+
 func (d *Driver) sign(ctx context.Context, e consensus.Sign) {
-	ctx, cancel := context.WithTimeout(ctx, signTimeout)
+	call, cancel := context.WithTimeout(ctx, signTimeout)
 	defer cancel()
 	hash := e.Header.Hash()
-	sig, err := d.opt.Signer.Approve(ctx, e.Key, e.Header)
+	sig, err := d.opt.Signer.Approve(call, e.Key, e.Header)
 	if err != nil {
 		refused := errors.Is(err, ErrRefused)
 		d.opt.Log.Warn("block not signed", "height", e.Header.Height, "slot", e.Header.Slot, "refused", refused, "error", err)
@@ -95,6 +109,11 @@ func (d *Driver) fetch(ctx context.Context, e consensus.Fetch) {
 			return
 		}
 		p := consensus.Proposal{Header: b.Header, ParentQC: b.ParentQC, Signature: sig}
-		d.post(ctx, arrived{b, consensus.Fetched{Hash: e.Hash, Found: true, Proposal: p, From: from}})
+		if reason := d.unfit(p, b); reason != "" {
+			d.opt.Network.Misbehaved(from, reason)
+			d.post(ctx, consensus.Fetched{Hash: e.Hash})
+			return
+		}
+		d.post(ctx, arrived{body: b, Event: consensus.Fetched{Hash: e.Hash, Found: true, Proposal: p, From: from}})
 	})
 }

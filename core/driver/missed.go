@@ -7,6 +7,7 @@ import "github.com/alys-node/alys/sdk/chain"
 type missed struct {
 	began   bool
 	checked chain.Slot              // every own slot up to here was looked at
+	last    chain.Slot              // the latest own slot with a notarized block
 	done    map[chain.Slot]struct{} // own slots above checked with a notarized block
 }
 
@@ -20,6 +21,7 @@ func (m *missed) notarized(d *Driver, h chain.Header) {
 	if !m.began {
 		*m = missed{began: true, checked: h.Slot, done: map[chain.Slot]struct{}{}}
 	}
+	m.last = max(m.last, h.Slot)
 	if h.Slot > m.checked {
 		m.done[h.Slot] = struct{}{}
 	}
@@ -28,6 +30,9 @@ func (m *missed) notarized(d *Driver, h chain.Header) {
 // observe looks at the slots that ended a whole slot ago: a block may be notarized a little late.
 func (m *missed) observe(d *Driver, now chain.UnixMilli) {
 	slot := d.opt.Schedule.SlotAt(now)
+	if m.began && slot < m.checked { // the clock went back: what it had run ahead of comes again
+		m.checked = max(slot, m.last)
+	}
 	if !m.began || slot < m.checked+3 {
 		return
 	}

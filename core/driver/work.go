@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/alys-node/alys/core/block"
@@ -52,37 +53,43 @@ func (d *Driver) work(ctx context.Context) error {
 
 func (d *Driver) build(ctx context.Context, e consensus.Build, behind *bool) {
 	start := d.opt.Now()
-	deadline := e.Deadline.Time().Add(d.opt.Now().Sub(start))
-	ctx, cancel := context.WithTimeout(ctx, max(deadline.Sub(start), time.Millisecond))
+	call, cancel := context.WithTimeout(ctx, d.buildTime(e, start))
 	defer cancel()
-	header, qc, b, err := d.buildBlock(ctx, e, behind)
+	b, err := d.buildBlock(call, e, behind)
 	d.opt.Observer.EngineCall("build", d.opt.Now().Sub(start), err)
 	if err != nil {
 		d.opt.Log.Warn("no block built", "slot", e.Slot, "parent", e.Parent.Height, "error", err)
 		d.post(ctx, consensus.BuildFailed{Slot: e.Slot})
 		return
 	}
-	d.post(ctx, arrived{b, consensus.Built{Header: header, ParentQC: qc}})
+	d.post(ctx, arrived{body: b, Event: consensus.Built{Header: b.Header, ParentQC: b.ParentQC}})
 }
 
-func (d *Driver) buildBlock(ctx context.Context, e consensus.Build, behind *bool) (chain.Header, block.QC, *block.Block, error) {
+// buildTime is how long a build may take: until its deadline, and never longer than the slot, whatever the wall clock
+// does meanwhile.
+func (d *Driver) buildTime(e consensus.Build, now time.Time) time.Duration {
+	slot := d.opt.Schedule.SlotStart(e.Slot + 1).Time().Sub(d.opt.Schedule.SlotStart(e.Slot).Time())
+	return min(max(e.Deadline.Time().Sub(now), time.Millisecond), slot)
+}
+
+func (d *Driver) buildBlock(ctx context.Context, e consensus.Build, behind *bool) (*block.Block, error) {
 	if err := d.followHeads(ctx, e.Slot, behind); err != nil {
-		return chain.Header{}, block.QC{}, nil, err
+		return nil, err
 	}
 	parent := e.Parent.Hash()
 	attributes, err := d.opt.Chain.Attributes(parent, e.Slot)
 	if err != nil {
-		return chain.Header{}, block.QC{}, nil, fmt.Errorf("attributes on %s: %w", parent.Short(), err)
+		return nil, fmt.Errorf("attributes on %s: %w", parent.Short(), err)
 	}
 	data, err := d.opt.Engine.Build(ctx, e.Slot, attributes)
 	if err != nil {
-		return chain.Header{}, block.QC{}, nil, fmt.Errorf("build on %s: %w", parent.Short(), err)
+		return nil, fmt.Errorf("build on %s: %w", parent.Short(), err)
 	}
 	b, err := d.opt.Chain.Assemble(parent, e.Slot, e.ParentQC, data)
 	if err != nil {
-		return chain.Header{}, block.QC{}, nil, fmt.Errorf("assemble block: %w", err)
+		return nil, fmt.Errorf("assemble block: %w", err)
 	}
-	return b.Header, b.ParentQC, b, nil
+	return b, nil
 }
 
 // judge checks, executes and stores a block, and tells the machine the verdict. Only a failing store is an error.
@@ -101,11 +108,11 @@ func (d *Driver) judge(ctx context.Context, j job) error {
 
 func (d *Driver) verdict(ctx context.Context, j job) (consensus.Verdict, string, error) {
 	b := j.judge
-	if b == nil {
-		return consensus.VerdictUnknown, "the body is not here", nil
-	}
-	if d.opt.Chain.Has(j.header.Hash()) {
+	switch {
+	case d.opt.Chain.Has(j.header.Hash()):
 		return consensus.VerdictApprovable, "", nil
+	case b == nil:
+		return consensus.VerdictUnknown, "the body is not here", nil
 	}
 	if err := d.opt.Chain.Check(ctx, b); err != nil {
 		if errors.Is(err, ErrInvalid) {
@@ -142,6 +149,7 @@ func (d *Driver) advance(ctx context.Context, e consensus.Advance, behind *bool)
 		return fmt.Errorf("store heads: %w", err)
 	}
 	d.mu.Lock()
+	before := d.heads
 	d.heads = Heads{e.Head, e.Safe}
 	d.mu.Unlock()
 	head, err := d.opt.Chain.Block(e.Head.Hash)
@@ -151,6 +159,9 @@ func (d *Driver) advance(ctx context.Context, e consensus.Advance, behind *bool)
 	*behind = true
 	if err := d.followHeads(ctx, head.Header.Slot, behind); err != nil {
 		d.opt.Log.Warn("the engine did not take the new head: it is told again", "height", e.Head.Height, "error", err)
+	}
+	if e.Head == before.Head {
+		return nil // at the start, or only safe moved: not a new block
 	}
 	d.opt.Observer.Advanced(Advanced{
 		Head: e.Head, Safe: e.Safe, Slot: head.Header.Slot, Txs: len(head.Execution.Payload.Transactions),
@@ -187,10 +198,5 @@ func (d *Driver) isOwn(slot chain.Slot, height chain.Height) bool {
 	if !ok || i >= len(set.Keys) {
 		return false
 	}
-	for _, k := range d.opt.Self {
-		if k == set.Keys[i] {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(d.opt.Self, set.Keys[i])
 }

@@ -25,7 +25,6 @@ var (
 	errPossession   = errors.New("newcomer did not prove that it can use a key")
 	errOtherChain   = errors.New("engine runs another chain")
 	errHorizon      = errors.New("engine's fork horizon is too near")
-	errOtherHead    = errors.New("engine is not at our head")
 	errInsaneOrders = errors.New("sync strategy gives orders that make no sense")
 )
 

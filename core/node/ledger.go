@@ -20,6 +20,9 @@ func (b book) Check(ctx context.Context, blk *block.Block) error {
 	return kindOf(b.Chain.Check(ctx, blk))
 }
 
+// CheckBody implements driver.Chain.
+func (book) CheckBody(blk *block.Block) error { return ledger.CheckBody(blk) }
+
 // Insert implements driver.Chain.
 func (b book) Insert(ctx context.Context, blk *block.Block, receipts []chain.Receipt) error {
 	return kindOf(b.Chain.Insert(ctx, blk, receipts))

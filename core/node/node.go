@@ -68,7 +68,6 @@ type Node struct {
 	mu     sync.Mutex
 	driver *driver.Driver // guarded by mu; nil until consensus runs
 	self   []chain.BLSPublicKey
-	drift  string // hash of the configuration that was seen last
 }
 
 // Errors at start.

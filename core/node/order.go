@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/thejerf/suture/v4"
@@ -34,7 +35,7 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) error {
 	if err := n.startPlugins(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the stop came first: what failed then failed because of it
 		}
 		return fmt.Errorf("start plugins: %w", err)
 	}
@@ -142,21 +143,12 @@ func (n *Node) ownKeys() []chain.BLSPublicKey {
 			continue // a set that is over
 		}
 		for _, k := range set.Keys {
-			if n.signsWith(k) && !contains(out, k) {
+			if n.signsWith(k) && !slices.Contains(out, k) {
 				out = append(out, k)
 			}
 		}
 	}
 	return out
-}
-
-func contains[T comparable](list []T, v T) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
 }
 
 // stopTimeout bounds each stage of a stop.

@@ -23,7 +23,7 @@ func (d *decoder) decode(n *node, path string, v reflect.Value) {
 		v.SetBytes(n.raw)
 		return
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if s, isText := d.text(n, path); isText {
 			if err := u.UnmarshalText([]byte(s)); err != nil {
 				d.problems.add(n.line, path, "%s", err)

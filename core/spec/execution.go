@@ -79,8 +79,8 @@ func (c *checker) knownKeys() bool {
 
 func (c *checker) keysOf(path string, got map[string]json.RawMessage, shape reflect.Type) {
 	known := map[string]bool{}
-	for i := range shape.NumField() {
-		name, _, _ := strings.Cut(shape.Field(i).Tag.Get("json"), ",")
+	for field := range shape.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		known[name] = true
 	}
 	for _, key := range slices.Sorted(maps.Keys(got)) {
@@ -166,13 +166,12 @@ func (c *checker) blobs(config *params.ChainConfig) {
 		{"cancun", schedule.Cancun, config.CancunTime},
 		{"prague", schedule.Prague, config.PragueTime},
 	} {
-		switch {
-		case f.blob == nil:
+		if f.blob == nil {
 			c.require(f.time == nil, join(path, f.name), "is missing")
-		default:
-			c.require(f.blob.Max == 0 && f.blob.Target == 0, join(path, f.name), "must have max 0 and target 0: there are no blobs")
-			c.require(f.blob.UpdateFraction > 0, join(path, f.name), "must have a baseFeeUpdateFraction")
+			continue
 		}
+		c.require(f.blob.Max == 0 && f.blob.Target == 0, join(path, f.name), "must have max 0 and target 0: there are no blobs")
+		c.require(f.blob.UpdateFraction > 0, join(path, f.name), "must have a baseFeeUpdateFraction")
 	}
 }
 

@@ -123,7 +123,7 @@ func (e *Engine) start(glog gethLogger) (err error) {
 	}
 	// geth has no peers to be behind of: without this it ignores a forkchoice to an older head until the first one.
 	e.eth.SetSynced()
-	return nil
+	return e.reloadJournal()
 }
 
 // Close ends the wallet RPC, waits for running calls, writes the state of the head and releases the data folder.

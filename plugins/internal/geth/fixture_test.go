@@ -111,8 +111,9 @@ func open(t testing.TB, c geth.Config) *geth.Engine {
 // node is an engine with the genesis that it runs on.
 type node struct {
 	*geth.Engine
-	t testing.TB
-	f fork
+	t   testing.TB
+	f   fork
+	dir string // the data folder, where a test needs it
 }
 
 func start(t testing.TB, f fork) *node {

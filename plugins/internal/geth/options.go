@@ -50,6 +50,7 @@ func ethConfig(c Config) *ethconfig.Config {
 	o.Miner.Recommit = maxFill
 	o.GPO.IgnorePrice = big.NewInt(1)
 	o.TxPool.PriceLimit = 1
+	o.TxPool.Journal = poolJournal
 	o.TxPool.Rejournal = 10 * time.Minute
 	o.BlobPool.Datadir = "" // no blobs: nothing to keep on disk
 	return &o

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
@@ -31,7 +32,8 @@ func withWallet(t *testing.T) (n *node, post, ws *rpc.Client) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "wallet.sock")
-	n = &node{Engine: open(t, geth.Config{Genesis: genesis(t, fork{}), WalletSocket: path}), t: t}
+	data := filepath.Join(t.TempDir(), "data")
+	n = &node{Engine: open(t, geth.Config{DataDir: data, Genesis: genesis(t, fork{}), WalletSocket: path}), t: t, dir: data}
 	if got := n.status().WalletRPC; got != "unix:"+path {
 		t.Errorf("wallet RPC is at %q", got)
 	}
@@ -126,6 +128,25 @@ func TestWalletTransferDeployAndCall(t *testing.T) {
 		!strings.Contains(string(trace), `"CREATE"`) {
 		t.Errorf("trace %s, %v", trace, err)
 	}
+}
+
+// TestWalletTransactionsSurviveAKill leaves the engine open, as a killed process does, and opens a copy of its folder.
+func TestWalletTransactionsSurviveAKill(t *testing.T) {
+	n, post, _ := withWallet(t)
+	for nonce := range uint64(2) {
+		if err := post.CallContext(t.Context(), nil, "eth_sendRawTransaction", hexutil.Encode(transfer(nonce))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(dir, os.DirFS(n.dir)); err != nil {
+		t.Fatal(err)
+	}
+	again := &node{Engine: open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{})}), t: t}
+	within(t, "both transactions wait again", func() bool {
+		txs, err := again.PendingTransactions(t.Context(), 10)
+		return err == nil && len(txs) == 2
+	})
 }
 
 func TestWalletRefusesBlobTransactions(t *testing.T) {

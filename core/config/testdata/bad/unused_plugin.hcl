@@ -1,4 +1,0 @@
-# with: node engine sync signer
-plugin "signer" "spare" {
-  command = "a"
-}

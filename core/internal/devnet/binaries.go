@@ -1,0 +1,39 @@
+package devnet
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+const module = "github.com/alys-node/alys"
+
+// Binaries are the built programs.
+type Binaries struct {
+	Alys    string // the node and the operator's command line
+	Plugins string // the folder of plugins, as plugin_dir wants it
+	Bad     string // a signer that misbehaves as its configuration says; absolute path
+}
+
+// Build builds the node, the built-in plugins of a development chain and the bad signer into dir. With ALYS_COVER set
+// they count the lines that they run (go build -cover; they write to GOCOVERDIR).
+func Build(dir string) (Binaries, error) {
+	b := Binaries{Alys: filepath.Join(dir, "alys"), Plugins: filepath.Join(dir, "plugins"), Bad: filepath.Join(dir, "bad-signer")}
+	for output, source := range map[string]string{
+		b.Alys: "cmd/alys",
+		b.Bad:  "core/internal/devnet/testdata/badsigner",
+		filepath.Join(b.Plugins, "alys-signer-local"):    "plugins/signer/local",
+		filepath.Join(b.Plugins, "alys-engine-v5"):       "plugins/engine/v5",
+		filepath.Join(b.Plugins, "alys-sync-sequential"): "plugins/sync/sequential",
+	} {
+		args := []string{"build", "-trimpath", "-o", output}
+		if os.Getenv("ALYS_COVER") != "" {
+			args = append(args, "-cover", "-coverpkg", module+"/...")
+		}
+		if out, err := exec.Command("go", append(args, module+"/"+source)...).CombinedOutput(); err != nil {
+			return b, fmt.Errorf("build %s: %w\n%s", source, err, out)
+		}
+	}
+	return b, nil
+}
