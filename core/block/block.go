@@ -17,6 +17,7 @@ const (
 	MaxVoids       = 64
 	MaxVouts       = 256
 	MaxBranch      = 32 // levels of a merkle branch
+	MaxAncestors   = 24 // of a void, as long as a chain of unconfirmed transactions may be
 	MaxTxBytes     = 400_000
 
 	MaxTransactions   = 1 << 16  // and items of any list of byte strings
@@ -108,9 +109,13 @@ type Settlement struct {
 }
 
 // Void removes an outpoint whose creating transaction was double-spent.
+//
+// The conflict may be further up: Ancestors are then the transactions (stripped) from the one that created the outpoint's
+// input up to the one that shares an input with the conflicting transaction, none when they conflict directly.
 type Void struct {
 	Txid      chain.Hash // raw byte order
 	Vout      uint32
+	Ancestors [][]byte
 	Inclusion Inclusion // of the conflicting transaction
 }
 
@@ -145,6 +150,11 @@ type Federation struct {
 	Threshold    uint32
 	ScriptKind   string // "taproot" or "p2wsh"
 	FeeAddresses []chain.Address
+	// GovernanceKeys replace the spec's from Effective on; empty keeps them.
+	GovernanceKeys      []chain.BitcoinPublicKey
+	GovernanceThreshold uint32
+	// SignedAt is a height at or below the inclusion: Update.Signers are indexes into the authority set of that height.
+	SignedAt chain.Height
 }
 
 // Block is a whole block.

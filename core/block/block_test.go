@@ -50,7 +50,7 @@ func full() *block.Block {
 		},
 		Deposits:    []block.Deposit{{Inclusion: inclusion, Vouts: []uint32{0, 2}}},
 		Settlements: []block.Settlement{{Payment: fill[chain.Hash](7), Version: 1, Inclusion: inclusion}},
-		Voids:       []block.Void{{Txid: fill[chain.Hash](8), Vout: 1, Inclusion: inclusion}},
+		Voids:       []block.Void{{Txid: fill[chain.Hash](8), Vout: 1, Ancestors: [][]byte{{7, 8}}, Inclusion: inclusion}},
 		Payment:     block.Payment{Tx: []byte{2, 0, 0, 0, 9}, Rate: 2000},
 		Update: &block.Update{
 			Encoded: block.EncodeFederation(federation()), Signers: signers, Signature: fill[chain.BLSSignature](9),
@@ -89,7 +89,8 @@ func federation() block.Federation {
 		Serial: 2, Effective: 1000,
 		Authorities: []block.Authority{{Key: fill[chain.BLSPublicKey](1), Possession: fill[chain.BLSSignature](2)}},
 		BitcoinKeys: []chain.BitcoinPublicKey{fill[chain.BitcoinPublicKey](3)}, Threshold: 1, ScriptKind: "taproot",
-		FeeAddresses: []chain.Address{fill[chain.Address](4)},
+		FeeAddresses:   []chain.Address{fill[chain.Address](4)},
+		GovernanceKeys: []chain.BitcoinPublicKey{fill[chain.BitcoinPublicKey](5)}, GovernanceThreshold: 1, SignedAt: 990,
 	}
 }
 
@@ -214,6 +215,8 @@ func TestDecodeKeepsLimits(t *testing.T) {
 		"deposit branch":     func(b *block.Block) { b.Deposits[0].Inclusion = many },
 		"settlement branch":  func(b *block.Block) { b.Settlements[0].Inclusion = many },
 		"void branch":        func(b *block.Block) { b.Voids[0].Inclusion = many },
+		"void ancestors":     func(b *block.Block) { b.Voids[0].Ancestors = make([][]byte, block.MaxAncestors+1) },
+		"void ancestor":      func(b *block.Block) { b.Voids[0].Ancestors = [][]byte{make([]byte, block.MaxTxBytes+1)} },
 		"payment":            func(b *block.Block) { b.Payment.Tx = make([]byte, block.MaxTxBytes+1) },
 		"deposit's bytes":    func(b *block.Block) { b.Deposits[0].Inclusion.Tx = make([]byte, block.MaxTxBytes+1) },
 		"extra data":         func(b *block.Block) { b.Execution.Payload.ExtraData = make([]byte, 33) },
@@ -357,6 +360,7 @@ func TestDecodeFederationKeepsLimits(t *testing.T) {
 	for name, change := range map[string]func(*block.Federation){
 		"authorities": func(f *block.Federation) { f.Authorities = make([]block.Authority, block.MaxAuthorities+1) },
 		"keys":        func(f *block.Federation) { f.BitcoinKeys = make([]chain.BitcoinPublicKey, block.MaxAuthorities+1) },
+		"governance":  func(f *block.Federation) { f.GovernanceKeys = make([]chain.BitcoinPublicKey, block.MaxAuthorities+1) },
 		"addresses":   func(f *block.Federation) { f.FeeAddresses = make([]chain.Address, block.MaxAuthorities+1) },
 	} {
 		f := federation()

@@ -119,7 +119,7 @@ func DecodeFederation(raw []byte) (Federation, error) {
 	if err := rlp.DecodeBytes(raw, &f); err != nil {
 		return Federation{}, fmt.Errorf("decode federation update: %w", err)
 	}
-	if len(f.Authorities) > MaxAuthorities || len(f.BitcoinKeys) > MaxAuthorities || len(f.FeeAddresses) > MaxAuthorities {
+	if len(f.Authorities) > MaxAuthorities || len(f.BitcoinKeys) > MaxAuthorities || len(f.FeeAddresses) > MaxAuthorities || len(f.GovernanceKeys) > MaxAuthorities {
 		return Federation{}, fmt.Errorf("federation update: %w", ErrTooLarge)
 	}
 	return f, nil
@@ -157,6 +157,14 @@ func (b *Block) checkLimits() error {
 		}
 	}
 	for _, v := range b.Voids {
+		if len(v.Ancestors) > MaxAncestors {
+			return fmt.Errorf("void with %d ancestors: %w", len(v.Ancestors), ErrTooLarge)
+		}
+		for _, tx := range v.Ancestors {
+			if len(tx) > MaxTxBytes {
+				return fmt.Errorf("void's ancestor of %d bytes: %w", len(tx), ErrTooLarge)
+			}
+		}
 		if err := v.Inclusion.checkLimits(); err != nil {
 			return err
 		}

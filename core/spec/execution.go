@@ -144,6 +144,9 @@ func (c *checker) forks(config *params.ChainConfig) {
 	} {
 		c.require(f.time == nil, join(path, f.name), "must not be scheduled: Prague is the last fork that alys knows")
 	}
+	// The execution genesis hash covers none of these, and each of them changes blocks: nodes that differ would split.
+	c.require(config.DepositContractAddress == (common.Address{}), path+".depositContractAddress", "must be left out: alys has no beacon deposits")
+	c.require(config.DAOForkBlock == nil && !config.DAOForkSupport, path+".daoForkBlock", "must be left out")
 	c.require(!config.EnableUBTAtGenesis, path+".enableUBTAtGenesis", "must be false")
 	c.require(config.Clique == nil && config.Ethash == nil, path, "must not choose clique or ethash: alys is the consensus")
 	if err := config.CheckConfigForkOrder(); err != nil {

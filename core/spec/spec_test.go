@@ -262,6 +262,8 @@ func TestParseRefuses(t *testing.T) {
 		{"no governance threshold", set(0, "governance", "threshold"), "governance.threshold"},
 		{"Shanghai later", genesis(5, "config", "shanghaiTime"), "execution_genesis.config.shanghaiTime"},
 		{"Osaka", genesis(9_999_999_999, "config", "osakaTime"), "execution_genesis.config.osakaTime"},
+		{"a deposit contract", genesis("0x00000000219ab540356cBB839Cbe05303d7705Fa", "config", "depositContractAddress"), "execution_genesis.config.depositContractAddress"},
+		{"the DAO fork", genesis(5, "config", "daoForkBlock"), "execution_genesis.config.daoForkBlock"},
 		{"Prague without Cancun", genesis(9, "config", "pragueTime"), "execution_genesis.config.pragueTime"},
 		{"blobs", genesis(6, "config", "blobSchedule", "cancun", "max"), "execution_genesis.config.blobSchedule.cancun"},
 		{"a fork with a typo", genesis(9, "config", "pargueTime"), "execution_genesis.config.pargueTime"},

@@ -12,21 +12,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Errors of a FileJournal.
 var (
 	// ErrJournalBroken means that the journal is damaged before its last record: nothing of it can be trusted.
 	ErrJournalBroken = errors.New("swap journal is broken")
+	// ErrJournalNewer means that a newer alys wrote the journal: this one would misread it.
+	ErrJournalNewer = errors.New("swap journal was written by a newer alys")
 	// ErrJournalRefuses means that a write failed in a way that could not be undone; the file has to be opened again.
 	ErrJournalRefuses = errors.New("swap journal refuses writes after a failed one")
 )
+
+// journalVersion is the format that this version writes and reads.
+const journalVersion = 1
 
 // maxLine bounds one record in bytes.
 const maxLine = 16 << 20
 
 // line is one record on disk. Sum is SHA-256 over Prev and the record's bytes, so that records form a chain.
 type line struct {
+	V      int             `json:"v"` // journalVersion
 	Prev   string          `json:"prev"`
 	Sum    string          `json:"sum"`
 	Record json.RawMessage `json:"record"`
@@ -108,6 +115,9 @@ func decodeJournal(r io.Reader) (records []Record, good int64, last string, err 
 		if _, err := in.Peek(1); errors.Is(err, io.EOF) && !json.Valid(text) {
 			return records, good, last, nil // the last line, written in part
 		}
+		if errors.Is(problem, ErrJournalNewer) {
+			return nil, 0, "", fmt.Errorf("line %d: %w", n, problem)
+		}
 		return nil, 0, "", fmt.Errorf("%w: line %d: %w", ErrJournalBroken, n, problem)
 	}
 }
@@ -118,8 +128,8 @@ func decodeLine(text []byte, prev string) (Record, string, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return r, "", err
 	}
-	if prev != "" && l.Prev != prev {
-		return r, "", errors.New("does not follow the line before it")
+	if l.V != journalVersion {
+		return r, "", fmt.Errorf("%w: format %d, this one reads %d", ErrJournalNewer, l.V, journalVersion)
 	}
 	if l.Sum != sumOf(l.Prev, l.Record) {
 		return r, "", errors.New("sum does not match")
@@ -128,6 +138,13 @@ func decodeLine(text []byte, prev string) (Record, string, error) {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
 		return r, "", err
+	}
+	if !slices.Contains(States(), r.State) {
+		return r, "", fmt.Errorf("state %q is not known", r.State)
+	}
+	// After a compaction the first line is a snapshot that goes on from the old chain.
+	if l.Prev != prev && (prev != "" || r.State != Snapshot) {
+		return r, "", errors.New("does not follow the line before it")
 	}
 	return r, l.Sum, nil
 }
@@ -138,7 +155,7 @@ func encodeLine(r Record, prev string) (text []byte, sum string, err error) {
 		return nil, "", fmt.Errorf("encode journal record: %w", err)
 	}
 	sum = sumOf(prev, record)
-	text, err = json.Marshal(line{Prev: prev, Sum: sum, Record: record})
+	text, err = json.Marshal(line{V: journalVersion, Prev: prev, Sum: sum, Record: record})
 	if err != nil {
 		return nil, "", fmt.Errorf("encode journal record: %w", err)
 	}

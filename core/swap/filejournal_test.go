@@ -138,3 +138,47 @@ func TestFileJournalAfterCloseWritesNothing(t *testing.T) {
 		t.Errorf("after a failed write that could not be undone: %v", err)
 	}
 }
+
+func TestFileJournalOfANewerVersionIsToldApartFromADamagedOne(t *testing.T) {
+	path := written(t)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Replace(raw, []byte(`"v":1`), []byte(`"v":2`), 1)
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := swap.OpenFileJournal(path); !errors.Is(err, swap.ErrJournalNewer) || errors.Is(err, swap.ErrJournalBroken) {
+		t.Errorf("got %v, want ErrJournalNewer", err)
+	}
+}
+
+func TestFileJournalNoticesACutHead(t *testing.T) {
+	path := written(t)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := bytes.Cut(raw, []byte("\n"))
+	if err := os.WriteFile(path, rest, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := swap.OpenFileJournal(path); !errors.Is(err, swap.ErrJournalBroken) {
+		t.Errorf("got %v, want ErrJournalBroken", err)
+	}
+}
+
+func TestFileJournalRefusesAStateThatItDoesNotKnow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "swap.journal")
+	j := open(t, path)
+	if err := j.Append(t.Context(), swap.Record{State: "owned"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := swap.OpenFileJournal(path); !errors.Is(err, swap.ErrJournalBroken) {
+		t.Errorf("got %v, want ErrJournalBroken", err)
+	}
+}
