@@ -4,19 +4,18 @@ SHELL := /bin/bash
 
 GO      ?= go
 BIN     := bin
-PLUGINS := $(notdir $(foreach d,$(wildcard plugins/signer/* plugins/engine/* plugins/sync/*),$(d)))
 TOOLS   := $(CURDIR)/.tools/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Packages whose races matter most: run with -race in `make test`; everything in `make race`.
-RACE    := ./core/host/... ./core/route/... ./core/swap/... ./core/guard/... ./core/consensus/... ./sdk/...
+RACE    := ./core/host/... ./core/route/... ./core/swap/... ./core/guard/... ./core/driver/... ./core/consensus/... ./sdk/...
 
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
 .PHONY: dev
-dev: build ## start a whole chain on this machine and say what to try next
+dev: deps build ## start a whole chain on this machine and say what to try next
 	@exec $(BIN)/alys dev
 
 .PHONY: build
@@ -34,16 +33,13 @@ deps: ## install what a fresh Debian machine with Go misses (C compiler for cgo)
 	@command -v gcc >/dev/null || (apt-get update -qq && apt-get install -y -qq gcc libc6-dev)
 
 .PHONY: test
-test: deps build unit integration ## everything that CI runs
+test: deps build ## everything that CI runs: all tests, and the races that matter
+	$(GO) test -shuffle=on -timeout 20m ./...
+	$(GO) test -race -short -shuffle=on -timeout 15m $(RACE)
 
 .PHONY: unit
-unit: ## unit tests (-short)
+unit: ## the quick part: no processes, under two minutes
 	$(GO) test -short -shuffle=on -timeout 10m ./...
-
-.PHONY: integration
-integration: ## the races that matter, then the tests that start processes
-	$(GO) test -race -short -shuffle=on -timeout 15m $(RACE)
-	$(GO) test -shuffle=on -timeout 20m -run 'Process|Script|Conformance|EndToEnd' ./...
 
 .PHONY: race
 race: ## every test under the race detector (long)

@@ -41,9 +41,12 @@ func newDev(f *flags) *cobra.Command {
 }
 
 func (f *flags) dev(cmd *cobra.Command, dir string) error {
+	if err := checkSocketPath(filepath.Join(dir, socketName)); err != nil {
+		return fmt.Errorf("%w: choose a shorter --data-dir", err)
+	}
 	path, err := node.PrepareDev(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: choose another folder with --data-dir", err)
 	}
 	f.config = path
 	options, err := f.options()
@@ -63,14 +66,22 @@ func (f *flags) dev(cmd *cobra.Command, dir string) error {
 	}
 	defer closeLog() //nolint:errcheck // nothing is left to do with it
 	out := cmd.OutOrStdout()
-	welcome(out, c, path)
-	return f.runNode(cmd.Context(), c, node.Options{Log: log, Event: func(e node.Event) { printEvent(out, e) }})
+	_, _ = fmt.Fprintf(out, "alys dev: starting in %s (log: %s)\n", dir, c.Log.File)
+	return f.runNode(cmd.Context(), c, node.Options{Log: log, Event: func(e node.Event) {
+		if e.Ready != nil {
+			welcome(out, c, e.Ready)
+			return
+		}
+		printEvent(out, e)
+	}})
 }
 
-// welcome says where everything is and what to try next.
-func welcome(w io.Writer, c *config.Config, path string) {
+// welcome says where everything is and what to try next: once the node is up, with the addresses that it really has.
+func welcome(w io.Writer, c *config.Config, listeners map[string]string) {
 	account := node.DevAccount()
-	_, _ = fmt.Fprintf(w, `alys dev: a chain on this machine (dev only: every key below is public)
+	wallet, path := listeners["wallet"], c.Path
+	_, _ = fmt.Fprintf(w, `
+alys dev: a chain on this machine (dev only: every key below is public)
 
   wallet JSON-RPC   http://%s        chain id 121212
   metrics, console  http://%s
@@ -82,24 +93,26 @@ func welcome(w io.Writer, c *config.Config, path string) {
 Try next, in another terminal:
   alys status -c %s
   curl -s -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}' http://%s
-  edit the file above: in role "signer", primary = plugin.signer.local2
+  edit the configuration: in role "signer", write primary = plugin.signer.local2
   alys plan -c %s && alys apply -c %s        # the signer is swapped while blocks go on
   alys rollback --role signer -c %s          # and back
 
 Ctrl-C stops everything.
 
-`, c.Listeners.Wallet.Address, c.Listeners.Metrics.Address, account.Address, account.PrivateKey, path, c.Log.File, path,
-		c.Listeners.Wallet.Address, path, path, path)
+`, wallet, listeners["metrics"], account.Address, account.PrivateKey, path, c.Log.File, path, wallet, path, path, path)
 }
+
+// restored is how old a head is that is no news: what a node finds in its store when it starts.
+const restored = time.Minute
 
 // printEvent prints one line for people.
 func printEvent(w io.Writer, e node.Event) {
 	at := e.At.Format(time.TimeOnly)
 	switch {
-	case e.Block != nil:
+	case e.Block != nil && e.Block.SinceSlot < restored:
 		b := e.Block
-		_, _ = fmt.Fprintf(w, "%s  block %-6d slot %d  %3d tx  safe %-6d %4d ms  %s\n",
-			at, b.Head.Height, b.Slot, b.Txs, b.Safe.Height, b.SinceSlot.Milliseconds(), b.Head.Hash.Short())
+		_, _ = fmt.Fprintf(w, "%s  block %-6d %3d tx  %4d ms into slot %d  safe %-6d %s\n",
+			at, b.Head.Height, b.Txs, b.SinceSlot.Milliseconds(), b.Slot, b.Safe.Height, b.Head.Hash.Short())
 	case e.Text != "":
 		_, _ = fmt.Fprintf(w, "%s  %s\n", at, e.Text)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ func newGuard(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "guard",
 		Short: "Show, export and import the record of what was signed",
-		Long:  "The guard holds, for every key, what this node has signed. It outlives every swap and restart. To move an authority to\nanother machine: stop the node, export, import there, and never start the old one again.",
+		Args:  noSubcommand, RunE: help,
+		Example: "  alys guard show\n  alys guard export --out guard.json",
+		Long:    "The guard holds, for every key, what this node has signed. It outlives every swap and restart. To move an authority to\nanother machine: stop the node, export, import there, and never start the old one again.",
 	}
 	cmd.AddCommand(newGuardShow(f), newGuardExport(f), newGuardImport(f))
 	return cmd
@@ -61,7 +64,11 @@ func newGuardExport(f *flags) *cobra.Command {
 			if out == "" {
 				return printJSON(cmd.OutOrStdout(), raw)
 			}
-			if err := os.WriteFile(out, append(raw, '\n'), 0o600); err != nil {
+			var text bytes.Buffer
+			if err := printJSON(&text, raw); err != nil {
+				return err
+			}
+			if err := os.WriteFile(out, text.Bytes(), 0o600); err != nil {
 				return fmt.Errorf("write guard: %w", err)
 			}
 			return nil
@@ -92,7 +99,7 @@ func newGuardImport(f *flags) *cobra.Command {
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), r)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d keys read, %d raised\n", r.Keys, r.Raised)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s read, %d raised\n", count(r.Keys, "key"), r.Raised)
 			return err
 		},
 	}

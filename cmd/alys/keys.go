@@ -19,7 +19,9 @@ func newKeys(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, list and unlock keys",
-		Long:  "Keys live in signer plugins. Every command works with a running node, and `new` and `list` without one: the signer is\nthen started for the moment.",
+		Args:  noSubcommand, RunE: help,
+		Example: "  alys keys new --purpose approval\n  alys keys list",
+		Long:    "Keys live in signer plugins. Every command works with a running node, and `new` and `list` without one: the signer is\nthen started for the moment.",
 	}
 	cmd.AddCommand(newKeysNew(f), newKeysList(f), newKeysUnlock(f))
 	return cmd

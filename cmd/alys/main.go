@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/alys-node/alys/core/config"
 )
 
 // version is set by the linker.
@@ -31,14 +33,18 @@ func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // run executes one command line and gives the exit code: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode).
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
-	root.SetArgs(args)
+	root.SetArgs(dashes(args))
 	err := root.ExecuteContext(ctx)
 	var code exitError
+	var findings *config.DiagnosticsError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case errors.As(err, &findings): // of a plugin about its block: with the line of the file, as `alys validate` has it
+		_ = config.WriteDiagnostics(os.Stderr, findings.Diagnostics, useColor(os.Stderr), width(os.Stderr))
+		return 1
 	}
 	fmt.Fprintf(os.Stderr, "Error: %v\n", err)
 	return 1

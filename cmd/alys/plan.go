@@ -147,6 +147,9 @@ func newRollback(f *flags) *cobra.Command {
 		Example: "  alys rollback --role signer",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if role == "" {
+				return errors.New("which role? say --role signer, engine or sync: `alys status` shows them")
+			}
 			c, err := f.client()
 			if err != nil {
 				return err
@@ -156,14 +159,13 @@ func newRollback(f *flags) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", "", "the role: signer, engine or sync")
-	_ = cmd.MarkFlagRequired("role")
 	return cmd
 }
 
 func (f *flags) progress(w io.Writer) func(admin.Progress) {
 	return func(p admin.Progress) {
 		if !f.json {
-			_, _ = fmt.Fprintf(w, "  %-10s %-22s %-12s %6.0f ms\n", p.Role, p.Plugin, p.Step, p.Seconds*1000)
+			_, _ = fmt.Fprintf(w, "  %-10s %-12s %6.0f ms\n", p.Role, p.Step, p.Seconds*1000)
 		}
 	}
 }

@@ -11,7 +11,10 @@ import (
 )
 
 func newPlugin(f *flags) *cobra.Command {
-	cmd := &cobra.Command{Use: "plugin", Short: "Pin plugin binaries"}
+	cmd := &cobra.Command{
+		Use: "plugin", Short: "Pin plugin binaries", Example: "  alys plugin pin", Args: noSubcommand, RunE: help,
+		Long: "Plugins are programs of their own. Outside a dev chain alys.hcl pins each by its checksum.",
+	}
 	cmd.AddCommand(newPluginPin(f))
 	return cmd
 }
@@ -23,6 +26,7 @@ func newPluginPin(f *flags) *cobra.Command {
 		Long:    "Write the SHA-256 of each plugin's binary as it is now into its block. Outside a dev chain a plugin without a checksum\ndoes not start, and one whose file differs is refused.",
 		Example: "  alys plugin pin\n  alys plugin pin signer.local",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.pinning = true // that checksums are missing is why it is called
 			c, err := f.load(cmd.ErrOrStderr())
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type flags struct {
 	json     bool
 	vars     []string
 	varFiles []string
+	pinning  bool // plugins may lack a checksum: they are about to get one
 }
 
 func newRoot() *cobra.Command {
@@ -31,10 +33,14 @@ func newRoot() *cobra.Command {
 		Use:           "alys",
 		Short:         "A node for a Bitcoin sidechain whose signer, engine and sync are plugins",
 		Long:          "alys runs a node of a Bitcoin sidechain. Its signer, engine and sync strategy are plugins; one edit of\nalys.hcl is one migration step: preview it, apply it, watch it, undo it.\n\nStart with `alys dev`.",
+		Example:       "  alys dev\n  alys plan && alys apply",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+	})
 	p := root.PersistentFlags()
 	p.StringVarP(&f.config, "config", "c", "", "alys.hcl, or a folder of *.hcl files (default: ./alys.hcl when there is one)")
 	p.StringVar(&f.dataDir, "data-dir", "", "the node's data folder, to find a running node without a configuration")
@@ -62,6 +68,56 @@ func newVersion(f *flags) *cobra.Command {
 			return err
 		},
 	}
+}
+
+// help is what a command does that only has others below it.
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// noSubcommand takes no argument, and says what there is when one is given.
+func noSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return fmt.Errorf("unknown command %q for %q: it has %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+}
+
+// dashes gives -out, -var and -var-file, which may be written with one dash as Terraform has them, their second.
+func dashes(args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range out {
+		if a == "--" {
+			break
+		}
+		switch name, _, _ := strings.Cut(a, "="); name {
+		case "-out", "-var", "-var-file":
+			out[i] = "-" + a
+		}
+	}
+	return out
+}
+
+const (
+	socketName    = "alys.sock" // in the data folder
+	maxSocketPath = 107         // bytes that Linux takes
+)
+
+func checkSocketPath(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("the node's socket %s has %d bytes, a unix socket's path has at most %d", path, len(path), maxSocketPath)
+	}
+	return nil
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // configPath is the configuration that the flags name, or the one in the current folder.
@@ -120,13 +176,17 @@ func (f *flags) options() (config.Options, error) {
 	if err != nil {
 		return config.Options{}, err
 	}
-	return config.Options{Vars: vars, VarFiles: f.varFiles, Env: os.LookupEnv}, nil
+	return config.Options{Vars: vars, VarFiles: f.varFiles, Env: os.LookupEnv, Dev: f.pinning}, nil
 }
 
 // client finds the node: by data folder, by socket in ALYS_ADDR, or by the configuration.
 func (f *flags) client() (*admin.Client, error) {
 	if f.dataDir != "" {
-		return admin.NewClient(filepath.Join(f.dataDir, "alys.sock")), nil
+		socket := filepath.Join(f.dataDir, socketName)
+		if err := checkSocketPath(socket); err != nil {
+			return nil, fmt.Errorf("%w: name the node's configuration with -c", err)
+		}
+		return admin.NewClient(socket), nil
 	}
 	if addr := os.Getenv("ALYS_ADDR"); addr != "" {
 		return admin.NewClient(strings.TrimPrefix(addr, "unix:")), nil

@@ -53,11 +53,12 @@ func printStatus(w io.Writer, s admin.Status) error {
 		r := s.Roles[name]
 		_, _ = fmt.Fprintf(t, "\nrole %s\t%s  [%s]\n", name, routeText(r.Route), strings.Join(r.States, ", "))
 		for _, g := range r.Generations {
-			_, _ = fmt.Fprintf(t, "  %s#%d\t%s  %s  pid %d, up %s, %d MB, %d restarts%s\n", g.Plugin, g.Generation, strings.Join(g.Positions, "+"),
-				g.State, g.PID, g.Uptime.Round(time.Second), g.MemoryBytes>>20, g.Restarts, note(g.Message))
+			_, _ = fmt.Fprintf(t, "  %s#%d\t%s  %s  pid %d, up %s, %d MB, %s%s\n", g.Plugin, g.Generation, strings.Join(g.Positions, "+"),
+				g.State, g.PID, g.Uptime.Round(time.Second), g.MemoryBytes>>20, count(g.Restarts, "restart"), note(g.Message))
 		}
 		if l := r.LastSwap; l != nil {
-			_, _ = fmt.Fprintf(t, "  last change\t%s %s ago in %.0f ms%s\n", l.Outcome, time.Since(l.At).Round(time.Second), l.Duration*1000, note(l.Reason))
+			_, _ = fmt.Fprintf(t, "  last change\t%s ago, took %.0f ms: %s%s\n", time.Since(l.At).Round(time.Second), l.Duration*1000,
+				strings.ReplaceAll(l.Outcome, "_", " "), note(l.Reason))
 		}
 	}
 	if err := t.Flush(); err != nil {

@@ -86,6 +86,9 @@ func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Res
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%w: nothing answers on %s: start it with `alys run` or name its folder with --data-dir", ErrNoNode, c.socket)
 	}
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("ask the node: %s belongs to another user: use the account that runs the node: %w", c.socket, os.ErrPermission)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask the node: %w", err)
 	}

@@ -173,10 +173,10 @@ func (n *node) transfers(count int) {
 		n.nonce++
 		raw, err := types.MustSignNewTx(key, signer, data).MarshalBinary()
 		must(n.t, err)
-		reasons, err := n.engine.AddTransactions(n.t.Context(), [][]byte{raw})
+		answers, err := n.engine.AddTransactions(n.t.Context(), [][]byte{raw})
 		must(n.t, err)
-		if reasons[0] != "" {
-			n.t.Fatalf("engine refuses the transfer: %s", reasons[0])
+		if !answers[0].Taken() {
+			n.t.Fatalf("engine refuses the transfer: %s: %s", answers[0].Code, answers[0].Text)
 		}
 	}
 }

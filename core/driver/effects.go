@@ -50,9 +50,6 @@ func (d *Driver) carryOut(ctx context.Context, c *crew, effect consensus.Effect)
 		d.opt.Network.SendApproval(e.Second, "")
 	case consensus.Refuse:
 		d.opt.Log.Debug("message refused", "from", e.From, "block", e.Hash, "reason", e.Reason)
-		if e.Higher != nil && e.From != "" {
-			d.opt.Network.SendCertificate(*e.Higher, e.From)
-		}
 		if e.Fault && e.From != "" {
 			d.opt.Network.Misbehaved(e.From, string(e.Reason))
 		}

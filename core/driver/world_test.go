@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -191,6 +192,13 @@ func (e *executor) Forkchoice(ctx context.Context, _ chain.Slot, f engine.Forkch
 	return nil
 }
 
+// heads are what it was told.
+func (e *executor) heads() []chain.Hash {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.told)
+}
+
 func (e *executor) buildsOf(slot chain.Slot) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -254,6 +262,20 @@ type wire struct {
 	fetch func(chain.Hash, func(*block.Block, chain.BLSSignature, consensus.Peer))
 }
 
+// faults are the reports of misbehaviour.
+func (w *wire) faults() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.misbehaved)
+}
+
+// latest is the header of the last proposal.
+func (w *wire) latest() chain.Header {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.proposals[len(w.proposals)-1].Header
+}
+
 func (w *wire) SendProposal(_ consensus.Proposal, b *block.Block, _ consensus.Peer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -303,6 +325,19 @@ func (o *diary) Advanced(a driver.Advanced) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.heads = append(o.heads, a)
+}
+
+// blocks are the heads so far.
+func (o *diary) blocks() []driver.Advanced {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.heads)
+}
+
+func (o *diary) missedSlots() []chain.Slot {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.missed)
 }
 
 func (o *diary) MissedSlot(s chain.Slot) {
@@ -421,6 +456,12 @@ func (n *node) end() {
 func wait(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
+}
+
+// bodies is how many bodies the loop keeps, while it waits. The message orders the look before what the loop does next.
+func (n *node) bodies() int {
+	defer n.Receive(consensus.ApprovalReceived{}, nil)
+	return n.Bodies()
 }
 
 // failure waits for the driver to end by itself.

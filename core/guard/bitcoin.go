@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -18,7 +19,7 @@ type Payment struct {
 
 // ReserveBitcoin decides whether the transaction's outpoints may be signed for the payment, and returns when the
 // decision is durable. The same version again is allowed and writes nothing. Refusals: the block is not finalized, an
-// outpoint belongs to another payment, or the version is another transaction.
+// outpoint belongs to another payment, the version is another transaction, or the payment was released.
 func (g *Guard) ReserveBitcoin(ctx context.Context, p Payment) error {
 	start := g.opts.Now()
 	event := Event{Kind: EventReserved, Key: BitcoinID, Height: p.Block.Height, Block: p.Block.Hash}
@@ -31,15 +32,8 @@ func (g *Guard) reserveBitcoin(ctx context.Context, p Payment, event *Event) err
 	if err := p.check(); err != nil {
 		return err
 	}
-	if g.opts.Finalized == nil {
-		return p.refuse(ReasonNotFinalized, "nothing tells the guard what is finalized")
-	}
-	final, err := g.opts.Finalized(ctx, p.Block)
-	if err != nil {
-		return fmt.Errorf("ask whether block %s is finalized: %w", p.Block.Hash.Short(), err)
-	}
-	if !final {
-		return p.refuse(ReasonNotFinalized, "block %s at height %s is not finalized", p.Block.Hash.Short(), p.Block.Height)
+	if err := g.checkFinalized(ctx, p.ID, p.Block); err != nil {
+		return err
 	}
 	return g.update(ctx, BitcoinID, func(s *state) (*Record, error) {
 		recorded, reason, detail := s.decideBitcoin(p)
@@ -53,6 +47,64 @@ func (g *Guard) reserveBitcoin(ctx context.Context, p Payment, event *Event) err
 		r := p.record(s, g.now())
 		return &r, nil
 	})
+}
+
+// Release says that a payment can never confirm, because a block voided one of its inputs.
+type Release struct {
+	Payment chain.Hash // Payment.ID
+	Void    chain.Ref  // the block that carries the void
+}
+
+// ReleaseBitcoin frees the outpoints of a payment for other payments, and bars the payment: no version of it is ever
+// reserved again. It returns when that is durable; a second release of the payment writes nothing, and a payment that
+// was never reserved is barred all the same. Refused while the block of the void is not finalized.
+//
+// The caller has seen in that block, or in the chain state after it, that the void is of an input of this payment and
+// that the payment is not settled. The guard cannot know.
+func (g *Guard) ReleaseBitcoin(ctx context.Context, r Release) error {
+	start := g.opts.Now()
+	event := Event{Kind: EventReleased, Key: BitcoinID, Height: r.Void.Height, Block: r.Void.Hash}
+	event.Err = g.releaseBitcoin(ctx, r, &event)
+	g.observe(event, start)
+	return event.Err
+}
+
+func (g *Guard) releaseBitcoin(ctx context.Context, r Release, event *Event) error {
+	if r.Payment.IsZero() || r.Void.Hash.IsZero() {
+		return refusePayment(r.Payment, ReasonMalformed, "a release without payment or block")
+	}
+	if err := g.checkFinalized(ctx, r.Payment, r.Void); err != nil {
+		return err
+	}
+	return g.update(ctx, BitcoinID, func(s *state) (*Record, error) {
+		if _, ok := s.released[r.Payment]; ok {
+			event.Kind = EventRepeated
+			return nil, nil
+		}
+		rec := r.record(s, g.now())
+		return &rec, nil
+	})
+}
+
+func (r Release) record(s *state, at chain.UnixMilli) Record {
+	rec := s.next(KindRelease, at)
+	rec.Payment, rec.Height, rec.Block = r.Payment, r.Void.Height, r.Void.Hash
+	return rec
+}
+
+// checkFinalized refuses unless the block is finalized in the caller's view.
+func (g *Guard) checkFinalized(ctx context.Context, payment chain.Hash, block chain.Ref) error {
+	if g.opts.Finalized == nil {
+		return refusePayment(payment, ReasonNotFinalized, "nothing tells the guard what is finalized")
+	}
+	final, err := g.opts.Finalized(ctx, block)
+	if err != nil {
+		return fmt.Errorf("ask whether block %s is finalized: %w", block.Hash.Short(), err)
+	}
+	if !final {
+		return refusePayment(payment, ReasonNotFinalized, "block %s at height %s is not finalized", block.Hash.Short(), block.Height)
+	}
+	return nil
 }
 
 func (p Payment) check() error {
@@ -74,10 +126,14 @@ func (p Payment) check() error {
 
 func (p Payment) record(s *state, at chain.UnixMilli) Record {
 	r := s.next(KindBitcoin, at)
-	r.Payment, r.PaymentVersion, r.TxID, r.Outpoints = p.ID, p.Version, p.TxID, p.Outpoints
+	r.Payment, r.PaymentVersion, r.TxID, r.Outpoints = p.ID, p.Version, p.TxID, slices.Clone(p.Outpoints)
 	return r
 }
 
 func (p Payment) refuse(reason Reason, format string, args ...any) error {
-	return &RefusedError{Reason: reason, Key: BitcoinID, Detail: fmt.Sprintf("payment %s: ", p.ID.Short()) + fmt.Sprintf(format, args...)}
+	return refusePayment(p.ID, reason, format, args...)
+}
+
+func refusePayment(id chain.Hash, reason Reason, format string, args ...any) error {
+	return &RefusedError{Reason: reason, Key: BitcoinID, Detail: fmt.Sprintf("payment %s: ", id.Short()) + fmt.Sprintf(format, args...)}
 }

@@ -19,6 +19,10 @@
 // signs nothing until its store is restored from a backup. A hash chain cannot show that an older, whole copy was put back
 // (a restored disk image): the floors of the signers' own guards and the doppelgänger watch are for that.
 //
+// An outpoint leaves its payment in one way only: a finalized block voids an input of the payment, which can then never
+// confirm. ReleaseBitcoin frees the outpoints that are left for other payments, and bars the payment for ever.
+//
 // Trimming: the store may drop approvals that are further back than Window; every later record carries the watermark
-// that they led to. Bitcoin records are kept for ever, because an outpoint never becomes free again.
+// that they led to. Bitcoin records are kept for ever, because an outpoint
+// never becomes free by age.
 package guard

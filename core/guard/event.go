@@ -16,6 +16,7 @@ const (
 	EventRepeated EventKind = "repeated" // the same request again; nothing was written
 	EventKept     EventKind = "kept"     // a signature was made durable
 	EventRaised   EventKind = "raised"   // a floor was raised
+	EventReleased EventKind = "released" // a voided payment's outpoints were freed, durably
 	EventRefused  EventKind = "refused"  // Reason says why
 	EventFailed   EventKind = "failed"   // Err says why; nothing may be signed
 )
@@ -24,11 +25,11 @@ const (
 type Event struct {
 	Kind   EventKind
 	Key    signer.KeyID
-	Slot   chain.Slot // approvals and floors
-	Height chain.Height
-	Block  chain.Hash
-	Reason Reason // of a refusal
-	Err    error  // of a refusal or failure
+	Slot   chain.Slot   // approvals and floors
+	Height chain.Height // of Block
+	Block  chain.Hash   // approvals; for Bitcoin the block of the payment or of the void
+	Reason Reason       // of a refusal
+	Err    error        // of a refusal or failure
 	Took   time.Duration
 }
 

@@ -35,10 +35,10 @@ func (c *clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func slotAt(t time.Time) chain.Slot { return chain.Slot(t.UnixMilli() / slotTime.Milliseconds()) } //nolint:gosec // after 1970
+func slotAt(t time.Time) chain.Slot { return chain.Slot(t.UnixMilli() / slotTime.Milliseconds()) }
 
 // startOf is the begin of a slot.
-func startOf(s chain.Slot) time.Time { return time.UnixMilli(int64(s) * slotTime.Milliseconds()) } //nolint:gosec // small
+func startOf(s chain.Slot) time.Time { return time.UnixMilli(int64(s) * slotTime.Milliseconds()) }
 
 // atSlot is a clock that stands at the begin of a slot.
 func atSlot(s chain.Slot) *clock { return &clock{now: startOf(s)} }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,23 +77,39 @@ func Open(ctx context.Context, opts Options) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{opts: opts, keys: map[signer.KeyID]*entry{}}
-	keys, err := opts.Store.Keys(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list guard keys: %w", err)
-	}
-	for _, k := range keys {
-		if k.Genesis != opts.Genesis {
-			continue
-		}
-		if err := g.with(ctx, k.ID, func(*state) error { return nil }); err != nil {
-			return nil, err
-		}
+	if err := g.each(ctx, func(signer.KeyID, *state) {}); err != nil {
+		return nil, err
 	}
 	return g, nil
 }
 
-// with runs fn on the key's current state, alone.
+// recorded lists the keys of the chain that have records, in the order of their ids.
+func (g *Guard) recorded(ctx context.Context) ([]signer.KeyID, error) {
+	keys, err := g.opts.Store.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list guard keys: %w", err)
+	}
+	var ids []signer.KeyID
+	for _, k := range keys {
+		if k.Genesis == g.opts.Genesis {
+			ids = append(ids, k.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// with runs fn on the key's state as we know it, alone.
 func (g *Guard) with(ctx context.Context, id signer.KeyID, fn func(*state) error) error {
+	return g.alone(ctx, id, false, fn)
+}
+
+// withFresh is with, on what the store has now.
+func (g *Guard) withFresh(ctx context.Context, id signer.KeyID, fn func(*state) error) error {
+	return g.alone(ctx, id, true, fn)
+}
+
+func (g *Guard) alone(ctx context.Context, id signer.KeyID, fresh bool, fn func(*state) error) error {
 	e := g.entry(id)
 	select {
 	case <-e.turn:
@@ -100,7 +117,8 @@ func (g *Guard) with(ctx context.Context, id signer.KeyID, fn func(*state) error
 		return fmt.Errorf("wait for the guard of %s: %w", id, ctx.Err())
 	}
 	defer func() { e.turn <- struct{}{} }()
-	if e.state == nil {
+	if fresh || e.state == nil {
+		e.state = nil
 		s, err := g.load(ctx, id)
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/alys-node/alys/sdk/bls"
 	"github.com/alys-node/alys/sdk/chain"
@@ -29,6 +28,7 @@ type export struct {
 	ExportedAt chain.UnixMilli   `json:"exported_at"`
 	Keys       []exportedKey     `json:"keys"`
 	Payments   []exportedPayment `json:"payments"`
+	Released   []exportedRelease `json:"released"`
 }
 
 // exportedKey is the mark of an approval key with, when known, the block that was approved at exactly that slot.
@@ -40,25 +40,16 @@ type exportedKey struct {
 	Signature chain.BLSSignature `json:"signature"`
 }
 
-type exportedPayment struct {
-	Payment   chain.Hash         `json:"payment"`
-	Version   uint32             `json:"version"`
-	TxID      chain.Hash         `json:"txid"` // natural byte order
-	Outpoints []exportedOutpoint `json:"outpoints"`
-}
-
-type exportedOutpoint struct {
-	TxID chain.Hash `json:"txid"` // natural byte order
-	Vout uint32     `json:"vout"`
-}
-
 // Export gives everything that another guard must know to take over, as JSON. Stop this node for good before the other
 // signs: two nodes with one key is how validators are lost.
 func (g *Guard) Export(ctx context.Context) ([]byte, error) {
-	x := export{Format: ExportFormat, Genesis: g.opts.Genesis, ExportedAt: g.now(), Keys: []exportedKey{}, Payments: []exportedPayment{}}
+	x := export{
+		Format: ExportFormat, Genesis: g.opts.Genesis, ExportedAt: g.now(),
+		Keys: []exportedKey{}, Payments: []exportedPayment{}, Released: []exportedRelease{},
+	}
 	err := g.each(ctx, func(id signer.KeyID, s *state) {
 		if id == BitcoinID {
-			x.Payments = s.exportPayments()
+			x.Payments, x.Released = s.exportPayments(), s.exportReleases()
 			return
 		}
 		k := exportedKey{Key: id, Slot: s.mark.Slot, Height: s.mark.Height}
@@ -77,34 +68,18 @@ func (g *Guard) Export(ctx context.Context) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-func (s *state) exportPayments() []exportedPayment {
-	out := make([]exportedPayment, 0, len(s.versions))
-	for v, t := range s.versions {
-		p := exportedPayment{Payment: v.payment, Version: v.version, TxID: t.txid}
-		for _, o := range t.outpoints {
-			p.Outpoints = append(p.Outpoints, exportedOutpoint(o))
-		}
-		out = append(out, p)
-	}
-	slices.SortFunc(out, func(a, b exportedPayment) int {
-		if c := bytes.Compare(a.Payment[:], b.Payment[:]); c != 0 {
-			return c
-		}
-		return int(a.Version) - int(b.Version)
-	})
-	return out
-}
-
 // ImportReport says what an import changed.
 type ImportReport struct {
 	Raised   []signer.Floor // keys whose mark went up, at the new mark
 	Known    []signer.KeyID // keys whose mark was at or above the import's
 	Payments int            // versions of payments that were new
+	Released int            // voided payments that were new
 }
 
-// Import merges an export: each mark becomes the higher of the two, payments are added, and nothing is ever lowered or
-// freed. An import that gives an outpoint or a version to another payment than ours is refused as a whole, before
-// anything is written. Importing the same export twice changes nothing.
+// Import merges an export: each mark becomes the higher of the two, payments are added, voided payments are barred, and
+// nothing is ever lowered or freed: a payment that was voided there and holds outpoints here waits for ReleaseBitcoin.
+// An import that gives an outpoint or a version to another payment than ours is refused as a whole, before anything is
+// written. Importing the same export twice changes nothing.
 func (g *Guard) Import(ctx context.Context, data []byte) (ImportReport, error) {
 	var report ImportReport
 	x, err := decodeExport(data)
@@ -114,7 +89,7 @@ func (g *Guard) Import(ctx context.Context, data []byte) (ImportReport, error) {
 	if x.Genesis != g.opts.Genesis {
 		return report, fmt.Errorf("the export is of genesis %s and this chain is %s: %w", x.Genesis, g.opts.Genesis, ErrNotAnExport)
 	}
-	if report.Payments, err = g.importPayments(ctx, x.Payments); err != nil {
+	if err := g.importBitcoin(ctx, x, &report); err != nil {
 		return report, err
 	}
 	for _, k := range x.Keys {
@@ -162,15 +137,12 @@ func decodeExport(data []byte) (export, error) {
 			return x, fmt.Errorf("payment %d: %w: %w", i, ErrNotAnExport, err)
 		}
 	}
-	return x, nil
-}
-
-func (p exportedPayment) payment() Payment {
-	out := Payment{ID: p.Payment, Version: p.Version, TxID: p.TxID}
-	for _, o := range p.Outpoints {
-		out.Outpoints = append(out.Outpoints, Outpoint(o))
+	for i, r := range x.Released {
+		if r.Payment.IsZero() || r.Block.IsZero() {
+			return x, fmt.Errorf("released payment %d has no name or no block: %w", i, ErrNotAnExport)
+		}
 	}
-	return out
+	return x, nil
 }
 
 // raise writes a floor when it is higher than the mark in slot or height; it gives the new mark, or nil.
@@ -197,49 +169,4 @@ func (g *Guard) raise(ctx context.Context, k exportedKey) (*signer.Floor, error)
 		g.observe(Event{Kind: EventRaised, Key: k.Key, Slot: k.Slot, Height: k.Height, Block: k.Block, Err: err}, start)
 	}
 	return raised, err
-}
-
-// importPayments adds payments after all of them were found to agree with ours and with each other.
-func (g *Guard) importPayments(ctx context.Context, ps []exportedPayment) (added int, err error) {
-	if len(ps) == 0 {
-		return 0, nil
-	}
-	err = g.with(ctx, BitcoinID, func(s *state) error { return s.checkImport(ps) })
-	if err != nil {
-		return 0, err
-	}
-	for _, x := range ps {
-		p := x.payment()
-		err := g.update(ctx, BitcoinID, func(s *state) (*Record, error) {
-			recorded, reason, detail := s.decideBitcoin(p)
-			if reason != "" {
-				return nil, p.refuse(ReasonImportConflicts, "%s", detail)
-			}
-			if recorded {
-				return nil, nil
-			}
-			added++
-			r := p.record(s, g.now())
-			return &r, nil
-		})
-		if err != nil {
-			return added, err
-		}
-	}
-	return added, nil
-}
-
-// checkImport tries payments on a copy of what is recorded.
-func (s *state) checkImport(ps []exportedPayment) error {
-	trial := newState()
-	for _, x := range ps {
-		p := x.payment()
-		for _, known := range []*state{s, trial} {
-			if _, reason, detail := known.decideBitcoin(p); reason != "" {
-				return p.refuse(ReasonImportConflicts, "%s", detail)
-			}
-		}
-		trial.apply(p.record(trial, 0), Version{})
-	}
-	return nil
 }

@@ -16,7 +16,11 @@ const (
 	KindSignature Kind = 2 // the signature of an approval: Slot, Height, Block, Signature
 	KindFloor     Kind = 3 // the mark was raised, by a floor or an import: Slot, Height and, if known, the Block and Signature there
 	KindBitcoin   Kind = 4 // outpoints were given to a version of a payment: Payment, PaymentVersion, TxID, Outpoints
+	KindRelease   Kind = 5 // a payment was voided and its outpoints are free again: Payment, and the void's block as Height, Block
 )
+
+// bitcoin reports whether records of the kind are in the chain of BitcoinID: they have no mark and are kept for ever.
+func (k Kind) bitcoin() bool { return k == KindBitcoin || k == KindRelease }
 
 // String is the kind's name.
 func (k Kind) String() string {
@@ -29,6 +33,8 @@ func (k Kind) String() string {
 		return "floor"
 	case KindBitcoin:
 		return "bitcoin"
+	case KindRelease:
+		return "release"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -60,7 +66,7 @@ type Record struct {
 	Prev Version         // hash of the record before; zero for the first
 	Kind Kind
 
-	Mark      Mark // the watermark once this record is written, for all kinds but KindBitcoin
+	Mark      Mark // the watermark once this record is written, for the kinds of an approval key
 	Slot      chain.Slot
 	Height    chain.Height
 	Block     chain.Hash
@@ -76,6 +82,7 @@ const (
 	recordVersion = 1
 	recordHeader  = 1 + 1 + 8 + 8 + 8 + 32
 	outpointSize  = 32 + 4
+	releaseSize   = 32 + 8 + 32
 	// MaxRecordSize is the longest encoding of a record, in bytes.
 	MaxRecordSize = recordHeader + 32 + 4 + 32 + 2 + MaxOutpoints*outpointSize
 )
@@ -93,8 +100,14 @@ func (r Record) Encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, r.Keep)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Time))
 	b = append(b, r.Prev[:]...)
-	if r.Kind == KindBitcoin {
+	switch r.Kind {
+	case KindBitcoin:
 		return r.appendBitcoin(b)
+	case KindRelease:
+		b = append(b, r.Payment[:]...)
+		b = binary.BigEndian.AppendUint64(b, uint64(r.Height))
+		return append(b, r.Block[:]...)
+	case KindApproval, KindSignature, KindFloor:
 	}
 	for _, v := range []uint64{uint64(r.Mark.Slot), uint64(r.Mark.Height), uint64(r.Slot), uint64(r.Height)} {
 		b = binary.BigEndian.AppendUint64(b, v)
@@ -110,7 +123,7 @@ func (r Record) appendBitcoin(b []byte) []byte {
 	b = append(b, r.Payment[:]...)
 	b = binary.BigEndian.AppendUint32(b, r.PaymentVersion)
 	b = append(b, r.TxID[:]...)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Outpoints))) //nolint:gosec // at most MaxOutpoints, checked by ReserveBitcoin
+	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Outpoints))) // at most MaxOutpoints, checked by ReserveBitcoin
 	for _, o := range r.Outpoints {
 		b = append(b, o.TxID[:]...)
 		b = binary.BigEndian.AppendUint32(b, o.Vout)
@@ -130,7 +143,7 @@ func DecodeRecord(b []byte) (Record, error) {
 		Kind: Kind(b[1]),
 		Seq:  binary.BigEndian.Uint64(b[2:]),
 		Keep: binary.BigEndian.Uint64(b[10:]),
-		Time: chain.UnixMilli(binary.BigEndian.Uint64(b[18:])), //nolint:gosec // the sign bit is kept as written
+		Time: chain.UnixMilli(binary.BigEndian.Uint64(b[18:])), // the sign bit is kept as written
 		Prev: Version(b[26:58]),
 	}
 	body := b[recordHeader:]
@@ -139,6 +152,8 @@ func DecodeRecord(b []byte) (Record, error) {
 		return r.decodeApproval(body)
 	case KindBitcoin:
 		return r.decodeBitcoin(body)
+	case KindRelease:
+		return r.decodeRelease(body)
 	}
 	return Record{}, fmt.Errorf("record of %s: %w", r.Kind, ErrCorrupt)
 }
@@ -179,5 +194,15 @@ func (r Record) decodeBitcoin(b []byte) (Record, error) {
 		o := b[fixed+i*outpointSize:]
 		r.Outpoints[i] = Outpoint{TxID: chain.Hash(o[:32]), Vout: binary.BigEndian.Uint32(o[32:])}
 	}
+	return r, nil
+}
+
+func (r Record) decodeRelease(b []byte) (Record, error) {
+	if len(b) != releaseSize {
+		return Record{}, fmt.Errorf("release record has a body of %d bytes, want %d: %w", len(b), releaseSize, ErrCorrupt)
+	}
+	r.Payment = chain.Hash(b[:32])
+	r.Height = chain.Height(binary.BigEndian.Uint64(b[32:]))
+	r.Block = chain.Hash(b[40:])
 	return r, nil
 }

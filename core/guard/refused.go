@@ -23,7 +23,8 @@ const (
 	ReasonOutpointTaken   Reason = "outpoint_taken"      // the outpoint was signed for another payment
 	ReasonVersionTaken    Reason = "version_taken"       // this version of the payment is another transaction
 	ReasonInputsDiffer    Reason = "inputs_differ"       // another version of the payment spends other outpoints
-	ReasonMalformed       Reason = "malformed"           // no outpoints, too many, or one twice
+	ReasonReleased        Reason = "payment_released"    // the payment was voided and its outpoints are free for another
+	ReasonMalformed       Reason = "malformed"           // no payment or block, no outpoints, too many, or one twice
 	ReasonNotAnApprover   Reason = "not_an_approval_key" // the key id is not a BLS key
 	ReasonBadSignature    Reason = "bad_signature"       // Complete was given a signature that does not verify
 	ReasonNoSuchApproval  Reason = "no_such_approval"    // Complete was given a block that was never reserved
@@ -33,8 +34,8 @@ const (
 // Alarming reports whether the reason shows that something tried to break the rule, rather than came late or early.
 func (r Reason) Alarming() bool {
 	switch r {
-	case ReasonConflict, ReasonLowerHeight, ReasonOutpointTaken, ReasonVersionTaken, ReasonInputsDiffer, ReasonBadSignature,
-		ReasonClockSkew, ReasonImportConflicts:
+	case ReasonConflict, ReasonLowerHeight, ReasonOutpointTaken, ReasonVersionTaken, ReasonInputsDiffer, ReasonReleased,
+		ReasonBadSignature, ReasonClockSkew, ReasonImportConflicts:
 		return true
 	default:
 		return false
@@ -65,8 +66,7 @@ func (e *RefusedError) Unwrap() error { return signer.ErrRefused }
 
 // ReasonOf is the reason of a refusal, and false for any other error.
 func ReasonOf(err error) (Reason, bool) {
-	var r *RefusedError
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*RefusedError](err); ok {
 		return r.Reason, true
 	}
 	return "", false

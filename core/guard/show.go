@@ -2,8 +2,6 @@ package guard
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/signer"
@@ -20,6 +18,7 @@ type KeyState struct {
 	UpdatedAt chain.UnixMilli `json:"updated_at"`
 	Payments  int             `json:"payments"`  // versions of payments, for BitcoinID
 	Outpoints int             `json:"outpoints"` // for BitcoinID
+	Released  int             `json:"released"`  // payments that were voided, for BitcoinID
 	Version   chain.Hash      `json:"version"`   // hash of the last record
 }
 
@@ -30,11 +29,19 @@ func (g *Guard) Show(ctx context.Context) ([]KeyState, error) {
 		last := s.approvals[s.mark.Slot]
 		states = append(states, KeyState{
 			Key: id, Slot: s.mark.Slot, Height: s.mark.Height, Block: last.block, Signed: !last.signature.IsZero(),
-			Records: s.seq, UpdatedAt: s.last, Payments: len(s.versions), Outpoints: len(s.outpoints),
-			Version: chain.Hash(s.version),
+			Records: s.seq, UpdatedAt: s.last, Payments: s.versions(), Outpoints: len(s.outpoints),
+			Released: len(s.released), Version: chain.Hash(s.version),
 		})
 	})
 	return states, err
+}
+
+// versions counts the recorded versions of all payments.
+func (s *state) versions() (n int) {
+	for _, p := range s.payments {
+		n += len(p.versions)
+	}
+	return n
 }
 
 // Floors gives, for each approval key, the point at or below which it signs nothing more: what a signer's own guard is
@@ -56,23 +63,15 @@ func (g *Guard) RaiseFloor(ctx context.Context, f signer.Floor) error {
 	return err
 }
 
-// each visits the keys that have records, in the order of their ids.
+// each visits the keys that have records, in the order of their ids, as the store has them now: another guard on the
+// same store may have written since we read.
 func (g *Guard) each(ctx context.Context, fn func(signer.KeyID, *state)) error {
-	g.mu.Lock()
-	ids := make([]signer.KeyID, 0, len(g.keys))
-	for id := range g.keys {
-		ids = append(ids, id)
+	ids, err := g.recorded(ctx)
+	if err != nil {
+		return err
 	}
-	g.mu.Unlock()
-	slices.SortFunc(ids, func(a, b signer.KeyID) int { return strings.Compare(string(a), string(b)) })
 	for _, id := range ids {
-		err := g.with(ctx, id, func(s *state) error {
-			if s.seq > 0 {
-				fn(id, s)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := g.withFresh(ctx, id, func(s *state) error { fn(id, s); return nil }); err != nil {
 			return err
 		}
 	}

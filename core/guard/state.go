@@ -15,16 +15,10 @@ type approval struct {
 	signature chain.BLSSignature // zero until kept
 }
 
-// paymentVersion names one transaction of a payment.
-type paymentVersion struct {
-	payment chain.Hash
-	version uint32
-}
-
-// transaction is what a version of a payment was recorded as.
-type transaction struct {
-	txid      chain.Hash
-	outpoints []Outpoint
+// payment is what was recorded for a payment.
+type payment struct {
+	outpoints []Outpoint            // the inputs of every version; in the order of the first
+	versions  map[uint32]chain.Hash // the transaction id of each version
 }
 
 // state is what the kept records of one key say. It only grows by apply, in the order of the records.
@@ -37,17 +31,17 @@ type state struct {
 	approvals map[chain.Slot]approval // the last Window or more
 	slots     []chain.Slot            // of approvals, in the order of their records
 
-	outpoints map[Outpoint]chain.Hash // the payment that each was given to
-	inputs    map[chain.Hash]int      // how many outpoints each payment has
-	versions  map[paymentVersion]transaction
+	outpoints map[Outpoint]chain.Hash  // the payment that each was given to
+	payments  map[chain.Hash]payment   // that hold outpoints
+	released  map[chain.Hash]chain.Ref // payments that are signed never again, with the block of the void
 }
 
 func newState() *state {
 	return &state{
 		approvals: map[chain.Slot]approval{},
 		outpoints: map[Outpoint]chain.Hash{},
-		inputs:    map[chain.Hash]int{},
-		versions:  map[paymentVersion]transaction{},
+		payments:  map[chain.Hash]payment{},
+		released:  map[chain.Hash]chain.Ref{},
 	}
 }
 
@@ -80,7 +74,7 @@ func (s *state) checkNext(first bool, r Record) error {
 		return fmt.Errorf("follows record %d", s.seq)
 	case !first && r.Prev != s.version:
 		return fmt.Errorf("its link does not match the record before")
-	case r.Kind != KindBitcoin && (r.Mark.Slot < s.mark.Slot || r.Mark.Height < s.mark.Height):
+	case !r.Kind.bitcoin() && (r.Mark.Slot < s.mark.Slot || r.Mark.Height < s.mark.Height):
 		return fmt.Errorf("the mark goes back")
 	}
 	return nil
@@ -89,13 +83,14 @@ func (s *state) checkNext(first bool, r Record) error {
 // apply reads one record that follows the state.
 func (s *state) apply(r Record, version Version) {
 	s.version, s.seq, s.last = version, r.Seq, r.Time
-	if r.Kind == KindBitcoin {
-		s.versions[paymentVersion{r.Payment, r.PaymentVersion}] = transaction{r.TxID, r.Outpoints}
-		for _, o := range r.Outpoints {
-			s.outpoints[o] = r.Payment
-		}
-		s.inputs[r.Payment] = len(r.Outpoints)
+	switch r.Kind {
+	case KindBitcoin:
+		s.give(r)
 		return
+	case KindRelease:
+		s.release(r)
+		return
+	case KindApproval, KindSignature, KindFloor:
 	}
 	s.mark = r.Mark
 	if !r.Block.IsZero() {
@@ -105,6 +100,28 @@ func (s *state) apply(r Record, version Version) {
 		s.approvals[r.Slot] = approval{seq: r.Seq, height: r.Height, block: r.Block, signature: r.Signature}
 	}
 	s.forget(r.Keep)
+}
+
+// give reads a version of a payment.
+func (s *state) give(r Record) {
+	p, known := s.payments[r.Payment]
+	if !known {
+		p = payment{r.Outpoints, map[uint32]chain.Hash{}}
+		s.payments[r.Payment] = p
+	}
+	p.versions[r.PaymentVersion] = r.TxID
+	for _, o := range r.Outpoints {
+		s.outpoints[o] = r.Payment
+	}
+}
+
+// release frees the outpoints of a payment, and bars the payment.
+func (s *state) release(r Record) {
+	for _, o := range s.payments[r.Payment].outpoints {
+		delete(s.outpoints, o)
+	}
+	delete(s.payments, r.Payment)
+	s.released[r.Payment] = chain.Ref{Height: r.Height, Hash: r.Block}
 }
 
 // forget drops approvals whose record the store may drop.
@@ -118,7 +135,7 @@ func (s *state) forget(keep uint64) {
 // next is a record that follows the state, without its kind's own fields.
 func (s *state) next(kind Kind, at chain.UnixMilli) Record {
 	r := Record{Seq: s.seq + 1, Keep: 1, Time: at, Prev: s.version, Kind: kind, Mark: s.mark}
-	if kind == KindBitcoin {
+	if kind.bitcoin() {
 		r.Mark = Mark{}
 	} else if r.Seq > 2*Window { // an approval and its signature are two records
 		r.Keep = r.Seq - 2*Window + 1
@@ -145,12 +162,15 @@ func (s *state) decideApproval(h chain.Header, block chain.Hash) (recorded *appr
 // decideBitcoin judges a payment's transaction. It reports whether it is recorded already. All versions of a payment
 // spend the same outpoints: two that share none could both confirm, and the payment would be made twice.
 func (s *state) decideBitcoin(p Payment) (recorded bool, reason Reason, detail string) {
-	t, recorded := s.versions[paymentVersion{p.ID, p.Version}]
-	if recorded && t.txid != p.TxID {
-		return false, ReasonVersionTaken, fmt.Sprintf("version %d is transaction %s", p.Version, t.txid)
+	if void, ok := s.released[p.ID]; ok {
+		return false, ReasonReleased, fmt.Sprintf("it was voided in block %s at height %s", void.Hash.Short(), void.Height)
 	}
-	n, known := s.inputs[p.ID]
-	if known && n != len(p.Outpoints) {
+	before, known := s.payments[p.ID]
+	txid, recorded := before.versions[p.Version]
+	if recorded && txid != p.TxID {
+		return false, ReasonVersionTaken, fmt.Sprintf("version %d is transaction %s", p.Version, txid)
+	}
+	if n := len(before.outpoints); known && n != len(p.Outpoints) {
 		return false, ReasonInputsDiffer, fmt.Sprintf("it spends %d outpoints and its recorded version %d", len(p.Outpoints), n)
 	}
 	for _, o := range p.Outpoints {

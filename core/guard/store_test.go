@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,17 +175,23 @@ func TestRecordRoundTrip(t *testing.T) {
 			r.Kind, r.Payment, r.PaymentVersion, r.TxID = guard.KindBitcoin, chain.Hash{1}, 4, chain.Hash{2}
 			r.Outpoints = []guard.Outpoint{{TxID: chain.Hash{1}, Vout: 1}, {TxID: chain.Hash{2}, Vout: 0xffffffff}}
 		}},
+		{"release", func(r *guard.Record) {
+			r.Kind, r.Payment, r.Height, r.Block = guard.KindRelease, chain.Hash{1}, 8, chain.Hash{3}
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			want := common
 			tt.set(&want)
+			if want.Kind.String() != tt.name {
+				t.Errorf("the kind is called %s", want.Kind)
+			}
 			b := want.Encode()
 			got, err := guard.DecodeRecord(b)
 			if err != nil || !cmp.Equal(got, want) {
 				t.Fatalf("%v\n%s", err, cmp.Diff(want, got))
 			}
-			for _, bad := range [][]byte{b[:len(b)-1], append(b[:len(b):len(b)], 0), nil, b[:1]} {
+			for _, bad := range [][]byte{b[:len(b)-1], append(slices.Clip(b), 0), nil, b[:1]} {
 				if _, err := guard.DecodeRecord(bad); !errors.Is(err, guard.ErrCorrupt) {
 					t.Fatalf("%d of %d bytes: got %v, want ErrCorrupt", len(bad), len(b), err)
 				}
@@ -196,6 +203,7 @@ func TestRecordRoundTrip(t *testing.T) {
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add(guard.Record{Seq: 1, Kind: guard.KindApproval, Slot: 3}.Encode())
 	f.Add(guard.Record{Seq: 1, Kind: guard.KindFloor}.Encode())
+	f.Add(guard.Record{Seq: 1, Kind: guard.KindRelease, Height: 1}.Encode())
 	f.Add(guard.Record{Seq: 1, Kind: guard.KindBitcoin, Outpoints: make([]guard.Outpoint, 2)}.Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := guard.DecodeRecord(b)

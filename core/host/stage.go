@@ -131,6 +131,9 @@ func (s *stage) get(ctx context.Context, d Digest) (Binary, error) {
 // put copies r, which must have digest d, under a temporary name and renames it when it is whole and on disk.
 func (s *stage) put(ctx context.Context, r io.Reader, d Digest) (Binary, error) {
 	if err := s.write(ctx, r, d); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			err = fmt.Errorf("%w; free some space, or choose another node.data_dir", err)
+		}
 		return Binary{}, fmt.Errorf("copy plugin to %s: %w", s.dir, err)
 	}
 	return s.get(ctx, d)

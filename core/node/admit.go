@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
 	"github.com/alys-node/alys/core/guard"
@@ -23,6 +26,8 @@ import (
 var (
 	errKeyMissing   = errors.New("newcomer does not hold a key that the route signs with")
 	errPossession   = errors.New("newcomer did not prove that it can use a key")
+	errRehearse     = errors.New("newcomer cannot sign a challenge: rehearse it in shadow first")
+	errNoFloor      = errors.New("newcomer's own guard would start empty: it takes no floor, and does not say that its guard is beside the key")
 	errOtherChain   = errors.New("engine runs another chain")
 	errHorizon      = errors.New("engine's fork horizon is too near")
 	errInsaneOrders = errors.New("sync strategy gives orders that make no sense")
@@ -54,7 +59,7 @@ func (a *admitter) Admit(ctx context.Context, ad swap.Admission) error {
 	}
 	switch p.id.Kind {
 	case lifecycle.Signer:
-		return a.admitSigner(ctx, p, c)
+		return a.admitSigner(ctx, p, c, ad.Position)
 	case lifecycle.Engine:
 		return a.admitEngine(ctx, c.Engine())
 	case lifecycle.Sync:
@@ -85,7 +90,7 @@ func (a *admitter) BeforeFlip(ctx context.Context, ad swap.Admission) error {
 
 // admitSigner wants a proof of possession, by a fresh challenge, of every key that this node signs with. A locked signer
 // is admitted by what it lists: its operator unlocks it later, and until then it gives no answer.
-func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client) error {
+func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client, position swap.Position) error {
 	if _, err := a.listed(ctx, p, c); err != nil {
 		return err
 	}
@@ -94,10 +99,12 @@ func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client) 
 			return fmt.Errorf("%w: %s", errKeyMissing, id)
 		}
 		err := a.challenge(ctx, c.Signer(), id)
-		if errors.Is(err, signer.ErrLocked) {
-			continue
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, signer.ErrLocked):
+		case errors.Is(err, lifecycle.ErrUnsupported) && position == swap.Shadow: // its answers are compared, never used
+		case errors.Is(err, lifecycle.ErrUnsupported):
+			return fmt.Errorf("%s: %w: %w", id, errRehearse, err)
+		case err != nil:
 			return fmt.Errorf("%s: %w", id, err)
 		}
 	}
@@ -119,24 +126,41 @@ func (a *admitter) challenge(ctx context.Context, s signer.Signer, id signer.Key
 	return nil
 }
 
-func provesPossession(ch signer.Challenge, proof []byte) bool {
+// provesPossession verifies a proof by its scheme, which must be one of the key.
+func provesPossession(ch signer.Challenge, p signer.Proof) bool {
 	root := signer.ChallengeRoot(ch)
-	if key, err := ch.Key.BLS(); err == nil {
-		return len(proof) == len(chain.BLSSignature{}) && bls.Verify(key, root, chain.BLSSignature(proof))
+	if p.Scheme == signer.ProofBLS {
+		key, err := ch.Key.BLS()
+		return err == nil && len(p.Signature) == len(chain.BLSSignature{}) && bls.Verify(key, root, chain.BLSSignature(p.Signature))
 	}
 	key, err := ch.Key.Bitcoin()
 	if err != nil {
 		return false
 	}
-	public, err := schnorr.ParsePubKey(key[1:])
+	public, err := btcec.ParsePubKey(key[:])
 	if err != nil {
 		return false
 	}
-	sig, err := schnorr.ParseSignature(proof)
-	return err == nil && sig.Verify(root[:], public)
+	switch p.Scheme {
+	case signer.ProofBIP340:
+		sig, err := schnorr.ParseSignature(p.Signature)
+		return err == nil && sig.Verify(root[:], public)
+	case signer.ProofECDSA:
+		sig, err := ecdsa.ParseDERSignature(p.Signature)
+		return err == nil && lowS(sig) && sig.Verify(root[:], public)
+	case signer.ProofBLS:
+	}
+	return false
 }
 
-// raiseFloors hands the guard's floors to a signer's own guard, which thus never starts empty.
+// lowS reports whether a signature has the one form of S that Bitcoin nodes relay.
+func lowS(sig *ecdsa.Signature) bool {
+	s := sig.S()
+	return !s.IsOverHalfOrder()
+}
+
+// raiseFloors hands the guard's floors to a signer's own guard, which thus never starts empty. A signer of approval keys
+// that takes no floor is refused, unless its guard is beside the key and therefore never new.
 func (a *admitter) raiseFloors(ctx context.Context, p *process, c *wire.Client) error {
 	states, err := a.guard.Show(ctx)
 	if err != nil {
@@ -148,11 +172,26 @@ func (a *admitter) raiseFloors(ctx context.Context, p *process, c *wire.Client) 
 			floors = append(floors, floorOf(s))
 		}
 	}
-	if len(floors) == 0 {
+	if !p.approves() {
 		return nil
 	}
-	if err := c.Signer().RaiseFloor(ctx, floors); err != nil && !errors.Is(err, lifecycle.ErrUnsupported) {
+	err = c.Signer().RaiseFloor(ctx, floors)
+	if errors.Is(err, lifecycle.ErrUnsupported) {
+		return a.guardBesideKey(ctx, c)
+	}
+	if err != nil {
 		return fmt.Errorf("raise the signer's own floor: %w", err)
+	}
+	return nil
+}
+
+func (a *admitter) guardBesideKey(ctx context.Context, c *wire.Client) error {
+	d, err := c.Plugin().Describe(ctx)
+	if err != nil {
+		return fmt.Errorf("ask signer: %w", err)
+	}
+	if !slices.Contains(d.Capabilities, lifecycle.CapGuardBesideKey) {
+		return fmt.Errorf("%w (capability %s)", errNoFloor, lifecycle.CapGuardBesideKey)
 	}
 	return nil
 }
@@ -178,8 +217,8 @@ func (a *admitter) admitEngine(ctx context.Context, e engine.Engine) error {
 		return fmt.Errorf("%w: chain id %d instead of %d", errOtherChain, s.ChainID, a.chainID)
 	case s.Genesis != a.el:
 		return fmt.Errorf("%w: genesis %s instead of %s", errOtherChain, s.Genesis, a.el)
-	case s.Horizon != 0 && s.Horizon < a.now()+a.margin:
-		return fmt.Errorf("%w: it cannot execute from unix time %d on", errHorizon, s.Horizon)
+	case s.Horizon != nil && *s.Horizon < a.now()+a.margin:
+		return fmt.Errorf("%w: it cannot execute from unix time %d on", errHorizon, *s.Horizon)
 	}
 	return a.catchUp(ctx, e)
 }

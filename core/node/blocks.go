@@ -98,7 +98,7 @@ type resolved struct {
 
 // resolve asks a plugin, as a probe, for its schema, evaluates its block and has it validated.
 func resolve(ctx context.Context, h *host.Host, c *config.Config, p *config.Plugin) (resolved, config.Diagnostics) {
-	block := host.Block{Kind: p.ID.Kind, Label: p.ID.Name, Command: p.Command, Checksums: p.Checksum, Env: reveal(p.Env)}
+	block := hostBlock(p)
 	probe, err := h.Probe(ctx, block)
 	if err != nil {
 		return resolved{}, plainFinding(c, p.ID, "The plugin cannot be started", err)
@@ -143,6 +143,11 @@ func journalled(p *config.Plugin, values config.PluginConfig, resources []lifecy
 	sum := sha256.Sum256(append([]byte(b.ID.String()+"\x00"), raw...))
 	b.Hash = hex.EncodeToString(sum[:])
 	return b, nil
+}
+
+// hostBlock is a plugin block as the host takes it, without its config.
+func hostBlock(p *config.Plugin) host.Block {
+	return host.Block{Kind: p.ID.Kind, Label: p.ID.Name, Command: p.Command, Checksums: p.Checksum, Env: reveal(p.Env)}
 }
 
 func reveal(env map[string]config.Secret) map[string]string {

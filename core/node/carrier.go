@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/hashicorp/go-hclog"
@@ -36,7 +35,9 @@ func pendingTx(raw []byte) store.PendingTx {
 	return store.PendingTx{Hash: chain.Hash(crypto.Keccak256Hash(raw)), Raw: raw}
 }
 
-// Offer gives an engine what is kept. What can never be mined any more is forgotten.
+// Offer gives an engine what is kept. What the engine does not take stays kept all the same: an engine's word, at a head
+// that may lag or lose, is no reason to forget a wallet's transaction. It goes with its block (Settle) or by the limits
+// of the store.
 func (c *carrier) Offer(ctx context.Context, e engine.Engine) error {
 	pool, ok := e.(engine.EngineWithPool)
 	if !ok {
@@ -54,13 +55,16 @@ func (c *carrier) Offer(ctx context.Context, e engine.Engine) error {
 	if err != nil {
 		return fmt.Errorf("offer %d kept transactions: %w", len(raw), err)
 	}
-	var dead []chain.Hash
-	for i, text := range answers {
-		if strings.Contains(text, "nonce too low") {
-			dead = append(dead, pending[i].Hash)
+	refused := map[engine.AddCode]int{}
+	for _, a := range answers {
+		if !a.Taken() {
+			refused[a.Code]++
 		}
 	}
-	return c.store.DropPending(dead...)
+	if len(refused) > 0 {
+		c.log.Debug("the engine did not take some kept transactions", "offered", len(raw), "not_taken", refused)
+	}
+	return nil
 }
 
 // Collect keeps what an engine's pool holds: transactions that came by WebSocket or from the engine's own peers.

@@ -99,8 +99,12 @@ func PrepareDev(dir string) (string, error) {
 	if err := os.WriteFile(filepath.Join(keys, "dev-1.json"), keystore, 0o600); err != nil {
 		return "", fmt.Errorf("write dev key: %w", err)
 	}
-	// The configuration comes last: a folder that has one is complete.
-	if err := os.WriteFile(config, []byte(devConfig), 0o600); err != nil {
+	// The configuration comes last, and whole: a folder that has one is complete.
+	temp := config + ".new"
+	if err := os.WriteFile(temp, []byte(devConfig), 0o600); err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
+	if err := os.Rename(temp, config); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
 	return config, nil

@@ -67,6 +67,9 @@ func execute(ctx context.Context, e engine.Engine, data chain.ExecutionData) (ex
 	if err != nil {
 		return executed{}, err
 	}
+	if len(res.Statuses) != 1 {
+		return executed{}, fmt.Errorf("import %d: %w: %d verdicts for one payload", data.Payload.Number, engine.ErrUnavailable, len(res.Statuses))
+	}
 	status := res.Statuses[0]
 	switch status.Verdict {
 	case engine.Syncing:
@@ -74,6 +77,8 @@ func execute(ctx context.Context, e engine.Engine, data chain.ExecutionData) (ex
 	case engine.Invalid:
 		return executed{verdict: engine.Invalid, reason: status.Reason}, nil
 	case engine.Valid:
+	default:
+		return executed{}, fmt.Errorf("import %d: %w: verdict %q", data.Payload.Number, engine.ErrUnavailable, status.Verdict)
 	}
 	receipts, err := e.Receipts(ctx, data.Payload.BlockHash)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -45,7 +46,11 @@ func (n *Node) followBlocks(ctx context.Context) error {
 			_, _, finalized := n.chain.Heads()
 			n.metrics.Height.WithLabelValues("finalized").Set(float64(finalized.Height))
 			n.metrics.Slot.Set(float64(n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli()))))
-			if err := n.carryTransactions(ctx, settled, a.Safe.Height); err != nil {
+			err := n.carryTransactions(ctx, settled, a.Safe.Height)
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // the node stops: the next start looks after them
+			}
+			if err != nil {
 				n.log.Warn("wallets' transactions were not looked after", "error", err)
 				continue
 			}
@@ -130,6 +135,9 @@ func (n *Node) Reload(ctx context.Context, by string) {
 	}
 	report, err := n.swap.Reload(ctx, d, by)
 	n.reported(report, err)
+	if err == nil {
+		n.blocks.use(c)
+	}
 }
 
 // reported counts and tells how a change ended.
@@ -146,8 +154,40 @@ func (n *Node) reported(r swap.Report, err error) {
 		n.watch.say("configuration not applied: " + err.Error())
 	case r.Result != swap.ResultNoOp:
 		n.log.Info("configuration applied", "serial", r.Serial, "result", r.Result, "roles", r.Roles)
-		n.watch.say(fmt.Sprintf("applied serial %d: %s %v", r.Serial, r.Result, r.Roles))
+		n.watch.say(changeText(r))
 	}
+}
+
+// probationEnded counts and tells how a probation ended by itself.
+func (n *Node) probationEnded(r swap.Report) {
+	for _, role := range r.Roles {
+		n.metrics.Swaps.WithLabelValues(string(role), string(r.Result)).Inc()
+	}
+	if r.Result == swap.ResultFlippedBack {
+		n.log.Error("ALARM: a change was flipped back", "serial", r.Serial, "roles", r.Roles, "reason", r.Problem)
+		n.watch.say("ALARM " + changeText(r))
+		return
+	}
+	n.log.Info("probation is over", "serial", r.Serial, "roles", r.Roles)
+}
+
+// changeText says in one line what a change did.
+func changeText(r swap.Report) string {
+	names := make([]string, len(r.Roles))
+	for i, role := range r.Roles {
+		names[i] = string(role)
+	}
+	roles := strings.Join(names, ", ")
+	switch r.Result {
+	case swap.ResultProbation:
+		return fmt.Sprintf("%s swapped (serial %d), on probation: the old plugin stays warm", roles, r.Serial)
+	case swap.ResultFlippedBack:
+		return fmt.Sprintf("%s went back to the route before (serial %d): %s", roles, r.Serial, r.Problem)
+	case swap.ResultFailed:
+		return fmt.Sprintf("%s not swapped, what ran goes on: %s", roles, r.Problem)
+	case swap.ResultDone, swap.ResultNoOp:
+	}
+	return fmt.Sprintf("%s run as configured (serial %d)", roles, r.Serial)
 }
 
 // readiness says whether the node does its work.
@@ -158,6 +198,9 @@ func (n *Node) readiness() telemetry.Readiness {
 	n.mu.Unlock()
 	if !running {
 		r.Reasons = append(r.Reasons, "still starting")
+	}
+	if behind := n.clockBehind(time.Now()); behind != "" {
+		r.Reasons = append(r.Reasons, behind)
 	}
 	for _, role := range n.appliedRoles() {
 		c, err := n.routes.Route(role)

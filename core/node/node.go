@@ -121,7 +121,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.chain, err = ledger.Open(ctx, ledger.Options{Spec: n.spec, Store: n.store, Log: n.log.Named("chain")})
 	if err != nil {
-		return fmt.Errorf("open chain: %w", err)
+		return err
 	}
 	n.carrier = &carrier{store: n.store, chain: n.chain, log: n.log.Named("wallet")}
 	n.host, err = host.New(n.hostConfig())

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/diag"
 	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/schema"
 	"github.com/alys-node/alys/sdk/signer"
 )
 
@@ -70,6 +73,9 @@ func Checksum(ctx context.Context, c *config.Config, p *config.Plugin) (string, 
 
 // offlineGuard opens the guard of a data folder whose node does not run, without a clock to approve by.
 func offlineGuard(ctx context.Context, dataDir string, do func(*guard.Guard) error) error {
+	if !store.Exists(dataDir) { // opening would make one
+		return fmt.Errorf("%s holds no node's data: name the folder with --data-dir, or the configuration with -c", dataDir)
+	}
 	s, err := store.Open(store.Options{Dir: dataDir})
 	if err != nil {
 		return err
@@ -129,30 +135,107 @@ func GuardText(raw json.RawMessage) (string, error) {
 	return b.String(), nil
 }
 
+// signerCall is work for a signer while no node runs.
+type signerCall struct {
+	label    string // empty: the only one
+	firstKey bool   // make the folder that the signer's block names, if it is missing
+	do       func(p *config.Plugin, g *host.Generation) error
+}
+
 // withSigner starts a signer of the configuration for a moment.
-func withSigner(ctx context.Context, c *config.Config, label string, do func(p *config.Plugin, g *host.Generation) error) error {
-	var found []*config.Plugin
-	for _, p := range c.Plugins {
-		if p.ID.Kind == lifecycle.Signer && (label == "" || p.ID.Name == label) {
-			found = append(found, p)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return fmt.Errorf("there is no signer %q in %s", label, c.Path)
-	case len(found) > 1:
-		return fmt.Errorf("there are %d signers in %s: name one with --plugin", len(found), c.Path)
+func withSigner(ctx context.Context, c *config.Config, call signerCall) error {
+	p, err := findSigner(c, call.label)
+	if err != nil {
+		return err
 	}
 	h, err := offlineHost(c)
 	if err != nil {
 		return err
 	}
-	one, diags := resolve(ctx, h, c, found[0])
-	err = diags.Err()
+	var made []string
+	if call.firstKey {
+		made, err = makeKeyFolder(ctx, h, c, p)
+	}
 	if err == nil {
-		err = launchOnce(ctx, h, one, func(g *host.Generation) error { return do(found[0], g) })
+		err = callSigner(ctx, h, c, p, call)
+	}
+	if err != nil {
+		for _, dir := range made {
+			_ = os.Remove(dir) // only while it is empty
+		}
 	}
 	return errors.Join(err, h.Close())
+}
+
+func callSigner(ctx context.Context, h *host.Host, c *config.Config, p *config.Plugin, call signerCall) error {
+	one, diags := resolve(ctx, h, c, p)
+	if err := diags.Err(); err != nil {
+		return err
+	}
+	return launchOnce(ctx, h, one, func(g *host.Generation) error { return call.do(p, g) })
+}
+
+func findSigner(c *config.Config, label string) (*config.Plugin, error) {
+	var found []*config.Plugin
+	var names []string
+	for _, p := range c.Plugins {
+		if p.ID.Kind != lifecycle.Signer {
+			continue
+		}
+		names = append(names, p.ID.Name)
+		if label == "" || p.ID.Name == label {
+			found = append(found, p)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return nil, fmt.Errorf("%s has no signer: add a block plugin \"signer\" \"local\"", c.Path)
+	case len(found) == 0:
+		return nil, fmt.Errorf("there is no signer %q in %s: it has %s", label, c.Path, strings.Join(names, ", "))
+	case len(found) > 1:
+		return nil, fmt.Errorf("there are %d signers in %s: name one with --plugin: %s", len(found), c.Path, strings.Join(names, ", "))
+	}
+	return found[0], nil
+}
+
+// makeKeyFolder makes the folder in which a signer is to keep its first key: a path of its block that the plugin finds
+// wrong and where there is nothing. It returns what it made, for the caller to remove when no key comes of it.
+func makeKeyFolder(ctx context.Context, h *host.Host, c *config.Config, p *config.Plugin) ([]string, error) {
+	probe, err := h.Probe(ctx, hostBlock(p))
+	if err != nil {
+		return nil, nil //nolint:nilerr // the caller's own probe tells it, with the position in the file
+	}
+	defer probe.Close() //nolint:errcheck // it is only ended
+	values, diags := c.DecodePlugin(p.ID, probe.Schema)
+	if diags.HasErrors() {
+		return nil, nil
+	}
+	findings, _, err := probe.Validate(ctx, values.JSON)
+	if err != nil {
+		return nil, nil //nolint:nilerr // as above
+	}
+	var set map[string]any
+	if err := json.Unmarshal(values.JSON, &set); err != nil {
+		return nil, fmt.Errorf("read block of %s: %w", p.ID, err)
+	}
+	var made []string
+	for _, a := range probe.Schema.Attributes {
+		dir, isText := set[a.Name].(string)
+		wrong := slices.ContainsFunc(findings, func(d diag.Diagnostic) bool {
+			return d.Severity == diag.Error && slices.Equal(d.Path, []string{a.Name})
+		})
+		if a.Type != schema.Path || !isText || !wrong {
+			continue
+		}
+		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return made, fmt.Errorf("make the folder of the first key: %w", err)
+		}
+		made = append(made, dir)
+	}
+	return made, nil
 }
 
 func launchOnce(ctx context.Context, h *host.Host, one resolved, do func(*host.Generation) error) error {
@@ -168,11 +251,11 @@ func launchOnce(ctx context.Context, h *host.Host, one resolved, do func(*host.G
 // CreateKeyOffline makes a key in a signer while no node runs.
 func CreateKeyOffline(ctx context.Context, c *config.Config, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
 	var out admin.KeyStatus
-	err := withSigner(ctx, c, r.Plugin, func(p *config.Plugin, g *host.Generation) error {
+	err := withSigner(ctx, c, signerCall{label: r.Plugin, firstKey: true, do: func(p *config.Plugin, g *host.Generation) error {
 		key, err := createKey(ctx, g.Client().Signer(), r)
 		out = keyStatus(p.ID.Name, "ready", key)
 		return err
-	})
+	}})
 	return out, err
 }
 
@@ -183,13 +266,13 @@ func KeysOffline(ctx context.Context, c *config.Config) ([]admin.KeyStatus, erro
 		if p.ID.Kind != lifecycle.Signer {
 			continue
 		}
-		err := withSigner(ctx, c, p.ID.Name, func(p *config.Plugin, g *host.Generation) error {
+		err := withSigner(ctx, c, signerCall{label: p.ID.Name, do: func(p *config.Plugin, g *host.Generation) error {
 			keys, err := g.Client().Signer().Keys(ctx)
 			for _, k := range keys {
 				out = append(out, keyStatus(p.ID.Name, string(g.LastHealth().State), k))
 			}
 			return err
-		})
+		}})
 		if err != nil {
 			return nil, err
 		}

@@ -43,6 +43,7 @@ func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) erro
 	if err != nil {
 		return fmt.Errorf("start consensus: %w", err)
 	}
+	n.opt.Event(Event{At: time.Now(), Ready: n.listeners()})
 	stages := []struct {
 		name string
 		run  func(context.Context) error
@@ -130,6 +131,12 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 	n.mu.Lock()
 	n.driver, n.self = d, self
 	n.mu.Unlock()
+	n.metrics.Height.WithLabelValues("head").Set(float64(head.Height))
+	n.metrics.Height.WithLabelValues("safe").Set(float64(safe.Height))
+	if behind := n.clockBehind(time.Now()); behind != "" {
+		n.log.Error("ALARM: " + behind)
+		n.watch.say("ALARM " + behind)
+	}
 	n.log.Info("consensus starts", "head", head.Height, "safe", safe.Height, "authority_keys", len(self))
 	return d, nil
 }
@@ -175,6 +182,12 @@ func (n *Node) close(ctx context.Context) error {
 	}
 	if n.admin != nil {
 		stage("admin", func(context.Context) error { return closed(n.admin.Close()) })
+	}
+	if n.server != nil {
+		stage("metrics", func(context.Context) error { return n.server.Close() })
+	}
+	if n.wallet != nil {
+		stage("wallet", func(context.Context) error { return n.wallet.Close() })
 	}
 	if n.swap != nil {
 		stage("plugins", n.swap.Close)

@@ -47,6 +47,7 @@ func (n *Node) openRoles() error {
 			},
 		},
 		Journal: journal, Logger: n.log.Named("swap"), Probation: probation(c.Swap), Timeouts: timeouts(c.Swap),
+		Ended: n.probationEnded,
 	})
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,12 @@ func (p *process) holds(id signer.KeyID) bool {
 		}
 	}
 	return false
+}
+
+// approves reports whether the signer listed a key that approves blocks.
+func (p *process) approves() bool {
+	keys := p.keys.Load()
+	return keys != nil && slices.ContainsFunc(*keys, func(k signer.Key) bool { return k.Purpose == signer.PurposeApproval })
 }
 
 // listKeys asks a signer for its keys and remembers the answer.
@@ -158,15 +165,14 @@ func (l *launcher) Launch(ctx context.Context, r swap.LaunchRequest) (swap.Proce
 		return nil, err
 	}
 	p := &process{id: r.Block.ID, generation: r.Generation, started: time.Now(), crashed: make(chan struct{})}
-	l.live.add(p)
 	p.instance, err = l.host.Supervise(ctx, block, host.Digest(digestPrefix+r.Block.Digest), host.Hooks{
 		Ready:   func(ctx context.Context, g *host.Generation) error { return l.attached(ctx, p, g.Client()) },
 		Changed: p.changed,
 	})
 	if err != nil {
-		l.live.remove(p)
 		return nil, err
 	}
+	l.live.add(p) // complete: whoever finds it there reads it without a lock
 	return &tracked{p, l.live}, nil
 }
 

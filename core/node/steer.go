@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -59,24 +60,37 @@ func tip(h chain.Height) syncer.Event {
 const (
 	traceHeights = 64
 	traceOrders  = 256
+	traceTime    = 10 * time.Second
 )
 
-// trySync runs a strategy over a recorded trace, with one good peer and a gap of 64 blocks: it must order every height
-// once, give only orders that fit, and then be complete.
+// errEndedEarly means that a strategy ended its session by itself, without an error.
+var errEndedEarly = errors.New("the session ended before it was complete")
+
+// trySync runs a strategy over a recorded trace, with two good peers and a gap of 64 blocks: it must order every height
+// once, hedges apart, give only orders that fit, and then be complete.
 func trySync(ctx context.Context, s syncer.Strategy) error {
-	t := &trace{events: make(chan syncer.Event, 4*traceOrders), over: make(chan struct{}), ordered: map[chain.Height]bool{}}
+	t := &trace{events: make(chan syncer.Event, 4*traceOrders), over: make(chan struct{}), ordered: map[chain.Height]bool{}, batches: map[syncer.BatchID]syncer.Assign{}}
 	head := chain.Ref{Height: traceHeights}
 	t.events <- syncer.Event{Epoch: 1, Credits: traceOrders, Snapshot: &syncer.Snapshot{
 		Target: traceHeights,
-		Peers:  []syncer.Peer{{ID: "trace", Group: "192.0.2.0/24", Head: head, LatencyMillis: 5, BytesPerSecond: 10 << 20}},
+		Peers: []syncer.Peer{
+			{ID: "trace-1", Group: "192.0.2.0/24", Head: head, LatencyMillis: 5, BytesPerSecond: 10 << 20},
+			{ID: "trace-2", Group: "198.51.100.0/24", Head: head, LatencyMillis: 9, BytesPerSecond: 5 << 20},
+		},
 	}}
+	ctx, cancel := context.WithTimeout(ctx, traceTime)
+	defer cancel()
 	err := s.Run(ctx, t)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fault == nil && t.complete {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of %d heights ordered: %w", errInsaneOrders, len(t.ordered), traceHeights, errors.Join(t.fault, err, ctx.Err()))
+	why := errors.Join(t.fault, err, ctx.Err())
+	if why == nil {
+		why = errEndedEarly
+	}
+	return fmt.Errorf("%w: %d of %d heights ordered: %w", errInsaneOrders, len(t.ordered), traceHeights, why)
 }
 
 // trace is a session with a simulated host: every assigned batch is downloaded and imported at once.
@@ -86,6 +100,7 @@ type trace struct {
 
 	mu       sync.Mutex // guards all below
 	ordered  map[chain.Height]bool
+	batches  map[syncer.BatchID]syncer.Assign
 	orders   int
 	complete bool
 	fault    error
@@ -137,8 +152,17 @@ func (t *trace) Send(_ context.Context, o syncer.Order) error {
 }
 
 func (t *trace) assign(a syncer.Assign) {
-	if a.Peer != "trace" || a.Range.Len() == 0 || a.Range.From == 0 || a.Range.To > traceHeights {
+	if a.Peer != "trace-1" && a.Peer != "trace-2" || a.Range.Len() == 0 || a.Range.From == 0 || a.Range.To > traceHeights {
 		t.fault = fmt.Errorf("range %d to %d of peer %q: %w", a.Range.From, a.Range.To, a.Peer, syncer.ErrBadOrder)
+		return
+	}
+	if _, used := t.batches[a.Batch]; used {
+		t.fault = fmt.Errorf("batch %d ordered twice: %w", a.Batch, syncer.ErrBadOrder)
+		return
+	}
+	t.batches[a.Batch] = a
+	if a.HedgeOf != 0 {
+		t.hedge(a)
 		return
 	}
 	for h := a.Range.From; h <= a.Range.To; h++ {
@@ -155,4 +179,15 @@ func (t *trace) assign(a syncer.Assign) {
 		t.events <- syncer.Event{Epoch: 1, Batch: &done}
 	}
 	t.events <- syncer.Event{Epoch: 1, Tip: &syncer.Tip{Cursor: a.Range.To, Target: traceHeights}}
+}
+
+// hedge answers a hedge: the first batch was served at once, so the second has lost.
+func (t *trace) hedge(a syncer.Assign) {
+	first, known := t.batches[a.HedgeOf]
+	if !known || first.Range != a.Range || first.Peer == a.Peer || first.HedgeOf != 0 {
+		t.fault = fmt.Errorf("batch %d does not hedge batch %d on another peer: %w", a.Batch, a.HedgeOf, syncer.ErrBadOrder)
+		return
+	}
+	lost := syncer.Batch{ID: a.Batch, Range: a.Range, Peer: a.Peer, State: syncer.BatchCancelled, HedgeOf: a.HedgeOf}
+	t.events <- syncer.Event{Epoch: 1, Batch: &lost}
 }

@@ -22,6 +22,7 @@ type Comparison struct {
 	Other    ID
 	Position Position // of Other
 	Verdict  Verdict
+	Unsound  bool // the reply of Other failed the host's check: the disagreement is its own fault
 	Reason   string
 }
 

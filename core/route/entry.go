@@ -185,7 +185,7 @@ func (r *Route[C]) record(e *entry[C], p Position, started time.Time, err error,
 func (r *Route[C]) compared(e *entry[C], c Comparison) {
 	c.Route, c.At, c.Other = r.opts.Name, time.Now(), e.id
 	r.mu.Lock()
-	e.tally(c.Position).compared(c.Verdict)
+	e.tally(c.Position).compared(c)
 	r.log.add(c)
 	r.mu.Unlock()
 	r.opts.Observer.Compared(c)

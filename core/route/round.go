@@ -74,6 +74,7 @@ func (rd *round[C, R]) compare(r *Route[C], l *lane[C, R]) {
 	}
 	if answered || isBad(l.out.err) {
 		c.Verdict, c.Reason = verdictOf(rd.opts, reply, l.out)
+		c.Unsound = isBad(l.out.err)
 	}
 	l.verdict = c.Verdict
 	r.compared(l.attempt.entry, c)
@@ -163,13 +164,14 @@ func (rd *round[C, R]) overrule(ctx context.Context, used *lane[C, R], v *view[C
 	return used
 }
 
-// disputed waits, in probation, for the warm old primary, and reports that it disagrees with the answer.
+// disputed waits, in probation, for the warm old primary, and reports that it disagrees with the answer. A reply of the
+// old one that failed the host's check says nothing against an answer that passed it.
 func (rd *round[C, R]) disputed(ctx context.Context, used *lane[C, R], v *view[C], limit time.Duration) bool {
 	if v.warm == nil || !v.probation || used.attempt.entry == v.warm {
 		return false
 	}
 	l := rd.after(ctx, v.warm, limit)
-	return l != nil && l.verdict == Disagree
+	return l != nil && l.verdict == Disagree && !isBad(l.out.err)
 }
 
 // after waits for a target's part of the round and returns it, nil when it does not come in time.

@@ -240,7 +240,7 @@ func (r *Route[C]) Status() Status {
 	return s
 }
 
-// Window reports what a target did in answering positions since a moment; it is zero for a target that the route does
+// Window reports what a target did since a moment, calls in answering positions only; it is zero for a target that the route does
 // not know.
 func (r *Route[C]) Window(id ID, since time.Time) Window {
 	r.mu.Lock()
@@ -251,7 +251,7 @@ func (r *Route[C]) Window(id ID, since time.Time) Window {
 		return w
 	}
 	for p, t := range e.tallies {
-		w.Disputes += t.Disagreed
+		t.disputed(&w, since)
 		if p == Shadow || p == Warm {
 			continue
 		}

@@ -50,7 +50,9 @@ func (s sampling[C, R]) run(ctx context.Context, r *Route[C], a attempt[C]) {
 	reply, answer, err := judge(reply, err, s.opts)
 	r.record(a.entry, a.position, started, err, isBad(err))
 	verdict, reason := verdictOf(s.opts, s.reply, outcome[R]{reply: reply, answer: answer, err: err})
-	r.compared(a.entry, Comparison{Request: s.req.label(), Used: s.used.id, Position: a.position, Verdict: verdict, Reason: reason})
+	r.compared(a.entry, Comparison{
+		Request: s.req.label(), Used: s.used.id, Position: a.position, Verdict: verdict, Unsound: isBad(err), Reason: reason,
+	})
 }
 
 // outcome is what one target made of a request.

@@ -21,6 +21,7 @@ type Window struct {
 	Calls     uint64
 	Failures  uint64
 	Disputes  uint64          // disagreements on correctness, in any position
+	Unsound   uint64          // of the disputes: its own reply failed the host's check
 	Latencies []time.Duration // of the answers, ascending; of the last 1,024 calls at most
 }
 
@@ -41,13 +42,22 @@ type sample struct {
 	failed bool
 }
 
+// dispute is one disagreement on correctness.
+type dispute struct {
+	at      time.Time
+	unsound bool
+}
+
 // tally is what is counted of one target in one position; guarded by the route's mutex.
 type tally struct {
 	Stats
-	samples ring[sample]
+	samples  ring[sample]
+	disputes ring[dispute]
 }
 
-func newTally() *tally { return &tally{samples: ring[sample]{limit: keptSamples}} }
+func newTally() *tally {
+	return &tally{samples: ring[sample]{limit: keptSamples}, disputes: ring[dispute]{limit: keptSamples}}
+}
 
 func (t *tally) called(s sample, bad bool) {
 	t.Calls++
@@ -60,15 +70,29 @@ func (t *tally) called(s sample, bad bool) {
 	t.samples.add(s)
 }
 
-func (t *tally) compared(v Verdict) {
-	switch v {
+func (t *tally) compared(c Comparison) {
+	switch c.Verdict {
 	case Agree:
 		t.Agreed++
 	case Disagree:
 		t.Disagreed++
+		t.disputes.add(dispute{c.At, c.Unsound})
 	case NotSampled:
 		t.NotSampled++
 	case Failed: // already an error
+	}
+}
+
+// disputed adds the disagreements since a moment.
+func (t *tally) disputed(w *Window, since time.Time) {
+	for _, d := range t.disputes.items {
+		if d.at.Before(since) {
+			continue
+		}
+		w.Disputes++
+		if d.unsound {
+			w.Unsound++
+		}
 	}
 }
 

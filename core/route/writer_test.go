@@ -185,6 +185,38 @@ func TestWriterDisputeInProbationAnswersNothing(t *testing.T) {
 	})
 }
 
+func TestFalseReplyOfTheWarmOldIsNoDispute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fresh, old := newPlugin("new").says("VALID"), newPlugin("old").says("forged")
+		w, seen := newWriter(t, positions{Primary: fresh, Warm: old, Probation: true}, route.WriterOptions[*plugin]{})
+		if got, err := write(t, w, 1); got != "VALID" || err != nil {
+			t.Errorf("%q %v", got, err)
+		}
+		synctest.Wait()
+		if got := w.Route().Window(old.ID(), time.Time{}); got.Disputes != 1 || got.Unsound != 1 || len(seen.alarmed()) != 1 {
+			t.Errorf("window %+v, alarms %+v; want one dispute, unsound, and the alarm", got, seen.alarmed())
+		}
+	})
+}
+
+func TestWindowForgetsDisputesBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newPlugin("a").says("truth"), newPlugin("b").says("other")
+		r, _ := newRoute(t, positions{Primary: a, Warm: b, Probation: true}, route.Options{})
+		if _, err := ask(t, r, 1); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := r.Window(b.ID(), time.Time{}); got.Disputes != 1 {
+			t.Errorf("%d disputes in all, want 1", got.Disputes)
+		}
+		<-time.After(time.Second)
+		if got := r.Window(b.ID(), time.Now()); got.Disputes != 0 {
+			t.Errorf("%d disputes since now, want none", got.Disputes)
+		}
+	})
+}
+
 func TestAskComesAfterTheWritesBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newPlugin("a").takes(10*time.Millisecond), newPlugin("b")

@@ -42,7 +42,7 @@ func (s *Store) checkSpace(size int) error {
 	}
 	need := s.opts.MinFree + 2*uint64(size)
 	if usage.AvailBytes < need {
-		return fmt.Errorf("%s has %d MiB free, %d MiB are kept in reserve: %w", s.opts.Dir, usage.AvailBytes>>20, need>>20, ErrNoSpace)
+		return fmt.Errorf("%s has %d MiB free, %d MiB are kept in reserve: %w; free some space, or choose another node.data_dir", s.opts.Dir, usage.AvailBytes>>20, need>>20, ErrNoSpace)
 	}
 	return nil
 }

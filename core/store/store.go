@@ -99,6 +99,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Exists reports whether dir is a data folder that holds a database. Open makes one where there is none.
+func Exists(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, folderName))
+	return err == nil && info.IsDir()
+}
+
 // makeFolder makes a folder that survives a power cut: its name is synced too. The database does so for its own below.
 func makeFolder(dir string) error {
 	if _, err := os.Stat(dir); err == nil {

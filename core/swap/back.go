@@ -3,22 +3,30 @@ package swap
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
+// flip says why a probation is ended with the old state.
+type flip struct {
+	reason string
+	by     string
+	asked  bool // by somebody who gets the report; otherwise Options.Ended does
+}
+
 // flipBack ends an open probation with the old state; the caller has the lock. It is carried out even if a part of it
 // fails, the journal included: a new generation that failed must not go on.
-func (c *Controller) flipBack(ctx context.Context, w *watch, reason, by string) {
+func (c *Controller) flipBack(ctx context.Context, w *watch, f flip) {
 	ctx, cancel := c.cleanup(ctx, time.Minute)
 	defer cancel()
 	started := time.Now()
 	h := c.state()
 	missing := c.missing(w.old)
 	rec := Record{
-		State: FlippedBack, At: started, Serial: h.serial + 1, By: by, Reason: reason, Roles: w.roles, Applied: &w.old,
-		Previous: w.before, Rejected: h.reject(w.next.Hash, reason, started), Generation: h.generation + Generation(len(missing)),
+		State: FlippedBack, At: started, Serial: h.serial + 1, By: f.by, Reason: f.reason, Roles: w.roles, Applied: &w.old,
+		Previous: w.before, Rejected: h.reject(w.next.Hash, f.reason, started), Generation: h.generation + Generation(len(missing)),
 	}
-	c.log.Error("flipping back", "reason", reason, "by", by)
+	c.log.Error("flipping back", "reason", f.reason, "by", f.by)
 	if err := c.append(ctx, rec); err != nil {
 		c.log.Error("the flip back is not in the journal: a restart would try the change again", "error", err)
 		c.mu.Lock()
@@ -29,11 +37,19 @@ func (c *Controller) flipBack(ctx context.Context, w *watch, reason, by string) 
 	c.watch = nil
 	c.mu.Unlock()
 	w.stop()
+	c.report(w, rec, started)
 	held := c.reopen(ctx, w, missing, h.generation+1)
 	c.pointBack(ctx, w)
 	c.release(held)
+	if !f.asked {
+		c.ended() // told at once: to end the new one may take as long as a drain
+	}
 	c.endUnused(ctx, w.old, c.affected(w.next, w.old))
-	c.report(w, rec, started)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := *c.last
+	r.Steps = append(slices.Clone(r.Steps), StepReport{StepRetire, time.Since(started)})
+	c.last = &r
 }
 
 // missing lists the blocks of a state that do not run.
@@ -103,7 +119,7 @@ func (c *Controller) report(w *watch, rec Record, started time.Time) {
 		r = *c.last
 	}
 	r.Serial, r.Result, r.Problem = rec.Serial, ResultFlippedBack, rec.Reason
-	r.Steps = append(append([]StepReport(nil), r.Steps...), StepReport{StepProbation, started.Sub(w.since)}, StepReport{StepRetire, time.Since(started)})
+	r.Steps = append(append([]StepReport(nil), r.Steps...), StepReport{StepProbation, started.Sub(w.since)})
 	c.last = &r
 }
 
@@ -129,7 +145,7 @@ func (c *Controller) Rollback(ctx context.Context, role Role, by string) (Report
 	reason := fmt.Sprintf("role %q was rolled back", role)
 	if w := c.open(); w != nil {
 		if len(changedRoles(to, w.old)) == 0 {
-			c.flipBack(ctx, w, reason, by)
+			c.flipBack(ctx, w, flip{reason: reason, by: by, asked: true})
 			return *c.Status().LastSwap, nil
 		}
 		if len(c.missing(to)) > 0 { // it would be a third generation

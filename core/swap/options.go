@@ -70,6 +70,8 @@ type Options struct {
 	Logger    hclog.Logger // nil: no logs
 	Probation *Probation   // nil: DefaultProbation
 	Timeouts  Timeouts
+	// Ended, if not nil, hears how a probation ended by itself: done or flipped back. The call is short.
+	Ended func(Report)
 	// Hook, if not nil, is called after each record is durable. Tests end the host in it.
 	Hook func(State)
 }

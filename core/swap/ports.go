@@ -47,6 +47,7 @@ type Stats struct {
 	Calls     uint64          // in answering positions
 	Failures  uint64          // of the calls: no answer, or a reply that failed the host's check
 	Disputes  uint64          // disagreements on correctness with the one that answered
+	Unsound   uint64          // of the disputes: its own reply failed the host's check
 	Latencies []time.Duration // of answers, ascending
 }
 

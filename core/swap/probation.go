@@ -104,8 +104,9 @@ func (w *watch) judge(p Probation, now time.Time) (breach string, over bool) {
 
 func (s seat) judge(p Probation, st Stats, since time.Time) string {
 	disputes := st.Disputes
-	if s.old != nil {
-		disputes += s.ctl.Stats(s.old.proc, since).Disputes
+	if s.old != nil { // an old plugin that is caught with a false reply is nobody to go back to
+		old := s.ctl.Stats(s.old.proc, since)
+		disputes += old.Disputes - old.Unsound
 	}
 	if disputes > 0 {
 		return "disagrees with the old plugin on correctness"
@@ -198,11 +199,23 @@ func (c *Controller) look(ctx context.Context) {
 		return // ended while we waited
 	}
 	if breach != "" {
-		c.flipBack(ctx, w, breach, "")
+		c.flipBack(ctx, w, flip{reason: breach})
 		return
 	}
 	if err := c.endProbation(ctx); err != nil {
 		c.log.Error("end probation", "error", err)
+		return
+	}
+	c.ended()
+}
+
+// ended tells how a probation ended that nobody asked to end.
+func (c *Controller) ended() {
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	if c.opts.Ended != nil && last != nil {
+		c.opts.Ended(*last)
 	}
 }
 

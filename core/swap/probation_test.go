@@ -3,11 +3,13 @@ package swap_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
 )
 
@@ -79,6 +81,7 @@ func TestCleanProbationRetiresTheOld(t *testing.T) {
 		if s := c.Status(); s.Probation != nil || s.LastSwap.Result != swap.ResultDone || s.Roles[0].State != "single" {
 			t.Errorf("status %+v", s)
 		}
+		w.wantEnded(t, swap.ResultDone)
 	})
 }
 
@@ -117,6 +120,63 @@ func TestTwoFailuresFlipBack(t *testing.T) {
 		s := c.Status()
 		if len(s.Rejected) != 1 || s.LastSwap.Result != swap.ResultFlippedBack || !strings.Contains(s.LastSwap.Problem, "2 of") {
 			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// wantEnded checks how probations ended by themselves.
+func (w *world) wantEnded(t *testing.T, want ...swap.Result) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Equal(w.ended, want) {
+		t.Errorf("told of probations that ended %v, want %v", w.ended, want)
+	}
+}
+
+func TestFlipBackIsToldBeforeTheNewOneHasEnded(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		second := w.find("second")
+		second.mu.Lock()
+		second.drains = 5 * time.Second
+		second.mu.Unlock()
+		second.crash()
+		pass(time.Second)
+		if got := w.serves("signer"); got != "local-1" {
+			t.Errorf("answered by %q, want the old one", got)
+		}
+		if s := c.Status(); s.LastSwap.Result != swap.ResultFlippedBack || s.LastSwap.Problem == "" {
+			t.Errorf("while the new one is drained the status says %+v", s.LastSwap)
+		}
+		w.wantEnded(t, swap.ResultFlippedBack)
+		pass(5 * time.Second)
+		w.expect(t, "local-1", "local")
+	})
+}
+
+func TestOldOneThatIsCaughtWithAFalseReplyIsNotGoneBackTo(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		errFalse := errors.New("signature does not verify")
+		for range 3 {
+			_, err := route.Call(t.Context(), w.control("signer").route, route.Request{Budget: time.Second},
+				func(ctx context.Context, p *process) (string, error) { return p.serve(ctx) },
+				route.Opts[string]{
+					Check: func(reply string) error {
+						if reply == "local-1" {
+							return errFalse
+						}
+						return nil
+					},
+					Compare: func(_, _ string) route.Verdict { return route.Agree },
+				})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(time.Second)
+		w.expect(t, "second-1", "local second")
+		if s := c.Status(); s.LastSwap.Result != swap.ResultProbation {
+			t.Errorf("last swap %+v, want the probation to go on", s.LastSwap)
 		}
 	})
 }
@@ -207,6 +267,7 @@ func TestRollbackInProbationIsAtOnce(t *testing.T) {
 		if w.find("local") != old || len(w.procs) != launched {
 			t.Error("rollback started a process instead of using the warm one")
 		}
+		w.wantEnded(t) // who asked has the report
 	})
 }
 

@@ -155,7 +155,7 @@ func (c *Controller) resumeProbation(ctx context.Context, h history) {
 	for _, role := range h.roles {
 		for _, p := range h.applied.Roles[role].places() {
 			if p.position != Shadow && c.process(h.applied, p.plugin) == nil {
-				c.flipBack(ctx, w, fmt.Sprintf("%s did not start again", p.plugin), "start")
+				c.flipBack(ctx, w, flip{reason: fmt.Sprintf("%s did not start again", p.plugin), by: "start"})
 				return
 			}
 		}

@@ -29,6 +29,7 @@ type world struct {
 	refuse  map[string]error // by label: admission fails
 	unequal map[string]error // by label: BeforeFlip fails
 	asked   []string         // admissions: "role position label#generation"
+	ended   []swap.Result    // how probations ended by themselves
 	stops   []func()         // end the Run of hosts
 }
 
@@ -39,7 +40,11 @@ func newWorld(t *testing.T) *world {
 		fail: map[string]error{}, refuse: map[string]error{}, unequal: map[string]error{},
 	}
 	p := swap.DefaultProbation()
-	w.opts = swap.Options{Launcher: w, Routes: w, Admitter: w, Journal: w.journal, Probation: &p}
+	w.opts = swap.Options{Launcher: w, Routes: w, Admitter: w, Journal: w.journal, Probation: &p, Ended: func(r swap.Report) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.ended = append(w.ended, r.Result)
+	}}
 	return w
 }
 
@@ -195,6 +200,7 @@ type process struct {
 	closed bool
 	answer string
 	delay  time.Duration
+	drains time.Duration // how long Close takes
 }
 
 func (p *process) Plugin() swap.PluginID       { return p.block.ID }
@@ -204,8 +210,12 @@ func (p *process) name() string                { return fmt.Sprintf("%s#%d", p.b
 
 func (p *process) Close(context.Context) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	drains := p.drains
+	p.mu.Unlock()
+	if drains > 0 {
+		<-time.After(drains)
+	}
 	return nil
 }
 
@@ -292,7 +302,7 @@ func (c *control) Drain(ctx context.Context, p swap.Process) error {
 
 func (c *control) Stats(p swap.Process, since time.Time) swap.Stats {
 	w := c.route.Window(target{p.(*process)}.ID(), since)
-	return swap.Stats{Calls: w.Calls, Failures: w.Failures, Disputes: w.Disputes, Latencies: w.Latencies}
+	return swap.Stats{Calls: w.Calls, Failures: w.Failures, Disputes: w.Disputes, Unsound: w.Unsound, Latencies: w.Latencies}
 }
 
 // memory is a journal that keeps what a file would: the encoded records.

@@ -54,6 +54,18 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// Close stops listening, also when Run was never called. It is idempotent.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	if again := s.listener.Close(); !errors.Is(again, net.ErrClosed) {
+		err = errors.Join(err, again)
+	}
+	if err != nil {
+		return fmt.Errorf("close the metrics listener: %w", err)
+	}
+	return nil
+}
+
 func writeReadiness(w http.ResponseWriter, r Readiness) {
 	w.Header().Set("Content-Type", "application/json")
 	if !r.Ready {

@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -46,4 +47,21 @@ func TestServer(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+func TestServerThatNeverRanIsClosed(t *testing.T) {
+	s, err := telemetry.NewServer("127.0.0.1:0", telemetry.New("v", "c"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	l, err := net.Listen("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatalf("the port is still taken: %v", err)
+	}
+	_ = l.Close()
 }

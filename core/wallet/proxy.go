@@ -23,6 +23,9 @@ import (
 // MaxRequestBytes limits a request's body, as geth does.
 const MaxRequestBytes = 5 << 20
 
+// MaxAnswerBytes limits an engine's answer: an engine is not trusted with the node's memory.
+const MaxAnswerBytes = 64 << 20
+
 // Backend is where the serving engine's JSON-RPC listens: "unix:PATH" or "http://HOST:PORT".
 type Backend func() (string, error)
 
@@ -74,6 +77,18 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return nil
 }
 
+// Close stops listening, also when Run was never called. It is idempotent.
+func (p *Proxy) Close() error {
+	err := p.server.Close()
+	if again := p.listener.Close(); !errors.Is(again, net.ErrClosed) {
+		err = errors.Join(err, again)
+	}
+	if err != nil {
+		return fmt.Errorf("close the wallets' listener: %w", err)
+	}
+	return nil
+}
+
 // ServeHTTP answers one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !p.hostAllowed(r.Host) {
@@ -111,7 +126,7 @@ func (p *Proxy) forward(r *http.Request, body []byte) ([]byte, http.Header, int,
 		answer, header, code, err := p.once(ctx, r, body)
 		var unreached *net.OpError
 		retry := errors.Is(err, errNoBackend) || errors.As(err, &unreached) && unreached.Op == "dial" || err != nil && !sends(body)
-		if err == nil || !retry || time.Now().After(deadline) {
+		if err == nil || !retry || errors.Is(err, errAnswerTooLarge) || time.Now().After(deadline) {
 			return answer, header, code, err
 		}
 		select {
@@ -122,7 +137,10 @@ func (p *Proxy) forward(r *http.Request, body []byte) ([]byte, http.Header, int,
 	}
 }
 
-var errNoBackend = errors.New("no engine serves now")
+var (
+	errNoBackend      = errors.New("no engine serves now")
+	errAnswerTooLarge = fmt.Errorf("the engine's answer is over %d bytes", MaxAnswerBytes)
+)
 
 func (p *Proxy) once(ctx context.Context, r *http.Request, body []byte) ([]byte, http.Header, int, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, "http://engine"+r.URL.RequestURI(), bytes.NewReader(body))
@@ -135,9 +153,12 @@ func (p *Proxy) once(ctx context.Context, r *http.Request, body []byte) ([]byte,
 		return nil, nil, 0, fmt.Errorf("forward request: %w", err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // the body was read
-	answer, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes+1))
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("read answer: %w", err)
+	}
+	if len(answer) > MaxAnswerBytes {
+		return nil, nil, 0, errAnswerTooLarge
 	}
 	return answer, resp.Header, resp.StatusCode, nil
 }

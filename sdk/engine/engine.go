@@ -55,14 +55,16 @@ type Status struct {
 	ChainID       uint64
 	Genesis       chain.Hash // execution genesis block hash
 	Forks         []Fork
-	Horizon       uint64 // first timestamp (unix seconds) that the engine cannot execute; 0 means none is known
-	Heads         Heads
-	Syncing       bool
-	WalletRPC     string // "unix:PATH" or "http://127.0.0.1:PORT", Ethereum JSON-RPC over HTTP and WebSocket; empty: none
+	// Horizon is the first timestamp (unix seconds) that the engine cannot execute. nil: the engine knows no fork after
+	// the last one of Forks and executes every later timestamp by that one's rules, so it follows the chain only as long
+	// as the chain's own schedule has no later fork.
+	Horizon   *uint64
+	Heads     Heads
+	Syncing   bool
+	WalletRPC string // "unix:PATH" or "http://127.0.0.1:PORT", Ethereum JSON-RPC over HTTP and WebSocket; empty: none
 }
 
-// BuildRequest fixes all that the proposer fixes of a payload. The deadline comes with the context: the engine returns
-// the best payload that it has by then.
+// BuildRequest fixes all that the proposer fixes of a payload.
 type BuildRequest struct {
 	Parent           chain.Hash // execution block hash of the parent
 	Timestamp        uint64     // unix seconds
@@ -71,6 +73,9 @@ type BuildRequest struct {
 	Withdrawals      []chain.Withdrawal
 	ParentBeaconRoot *chain.Hash // nil before Cancun
 	GasLimit         uint64      // the limit to move towards
+	// AnswerBy is when the proposer wants the best payload that the engine has by then. The context's deadline, which is
+	// later, is when it gives the engine up. 0: there is only the deadline, and the engine answers before it.
+	AnswerBy chain.UnixMilli
 }
 
 // Forkchoice sets the heads: execution block hashes, zero for none.
@@ -114,10 +119,33 @@ type Engine interface {
 	Receipts(ctx context.Context, hash chain.Hash) ([]chain.Receipt, error)
 }
 
+// AddCode says what became of an offered transaction.
+type AddCode string
+
+// The codes. One that the host does not know means that the transaction was not taken.
+const (
+	AddAdded       AddCode = "added"       // it is in the pool now
+	AddKnown       AddCode = "known"       // it is in the pool or in the chain already
+	AddStale       AddCode = "stale"       // its nonce is used up at the engine's head
+	AddUnderpriced AddCode = "underpriced" // it pays too little, alone or to replace the one in its place
+	AddInvalid     AddCode = "invalid"     // the engine can not take it as things stand: see Text
+	AddFull        AddCode = "full"        // the pool, or the sender's share of it, has no room now
+)
+
+// AddResult is the answer for one offered transaction. It is the engine's view at its head, which may lag or lose: no
+// code lets the host forget a transaction.
+type AddResult struct {
+	Code AddCode
+	Text string // why it was not taken, for people
+}
+
+// Taken reports whether the engine has the transaction.
+func (r AddResult) Taken() bool { return r.Code == AddAdded || r.Code == AddKnown }
+
 // EngineWithPool gives access to the transaction pool, so that the host can carry transactions between engines.
 type EngineWithPool interface {
-	// AddTransactions offers EIP-2718 envelopes; the answer has one text per envelope, empty where it was taken or known.
-	AddTransactions(ctx context.Context, txs [][]byte) ([]string, error)
+	// AddTransactions offers EIP-2718 envelopes; the answer has one result per envelope, in order.
+	AddTransactions(ctx context.Context, txs [][]byte) ([]AddResult, error)
 	// PendingTransactions returns at most limit envelopes that wait for a block, in an order in which they can be added.
 	PendingTransactions(ctx context.Context, limit int) ([][]byte, error)
 }

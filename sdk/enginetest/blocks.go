@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -54,6 +55,41 @@ func testBuiltHash(t *testing.T, s *subject) {
 	}
 	if got != d.Payload.BlockHash {
 		t.Errorf("block hash says %s, the fields hash to %s", d.Payload.BlockHash, got)
+	}
+}
+
+// testForks wants the schedule ascending, and nothing built at the horizon.
+func testForks(t *testing.T, s *subject) {
+	var last uint64
+	for _, f := range s.status.Forks {
+		if f.Name == "" || f.Timestamp < last {
+			t.Errorf("forks are unnamed or not ascending: %+v", s.status.Forks)
+		}
+		last = f.Timestamp
+	}
+	if s.status.Horizon == nil {
+		return
+	}
+	r := s.request(s.genesis())
+	r.Timestamp = *s.status.Horizon
+	if s.forked("cancun", r.Timestamp) {
+		r.ParentBeaconRoot = &chain.Hash{0xbe}
+	}
+	if _, err := s.e.Build(within(t, buildTime), r); !errors.Is(err, engine.ErrUnsupportedFork) {
+		t.Errorf("build at the horizon: got error %v, want %v", err, engine.ErrUnsupportedFork)
+	}
+}
+
+// testAnswerBy gives the call much more time than the proposer has.
+func testAnswerBy(t *testing.T, s *subject) {
+	r := s.request(s.genesis())
+	start := time.Now()
+	r.AnswerBy = chain.UnixMilli(start.Add(buildTime).UnixMilli())
+	if _, err := s.e.Build(within(t, callTimeout), r); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 2*buildTime {
+		t.Errorf("the payload came after %s, wanted in %s", took, buildTime)
 	}
 }
 

@@ -25,10 +25,10 @@ func newMemory(t *testing.T, genesisJSON []byte) *enginetest.Memory {
 	return m
 }
 
-// forked is a genesis whose second block is in Cancun and whose third is in Prague.
+// forked is a genesis whose second block is in Cancun and whose third is in Prague, with a horizon far behind.
 func forked() []byte {
-	cancun, prague := uint64(genesisTime+3), uint64(genesisTime+5)
-	return enginetest.GenesisJSON(enginetest.Spec{Timestamp: genesisTime, Cancun: &cancun, Prague: &prague})
+	cancun, prague, osaka := uint64(genesisTime+3), uint64(genesisTime+5), uint64(genesisTime+1000)
+	return enginetest.GenesisJSON(enginetest.Spec{Timestamp: genesisTime, Cancun: &cancun, Prague: &prague, Osaka: &osaka})
 }
 
 func harness(t *testing.T, start func(*testing.T) engine.Engine) enginetest.Harness {

@@ -16,6 +16,7 @@ type Spec struct {
 	GasLimit  uint64  // 0 means 30,000,000
 	Cancun    *uint64 // fork time, unix seconds; nil means never
 	Prague    *uint64 // fork time, unix seconds; nil means never; needs Cancun
+	Osaka     *uint64 // fork time, unix seconds; nil means never; Memory's horizon
 }
 
 // GenesisJSON is an execution genesis in geth's format: Shanghai from the start, no accounts but the system contracts.
@@ -33,7 +34,7 @@ func GenesisJSON(s Spec) []byte {
 	config := *params.AllDevChainProtocolChanges
 	config.ChainID = new(big.Int).SetUint64(s.ChainID)
 	config.ShanghaiTime, config.CancunTime, config.PragueTime = &shanghai, s.Cancun, s.Prague
-	config.OsakaTime, config.BPO1Time, config.BPO2Time, config.AmsterdamTime = nil, nil, nil, nil
+	config.OsakaTime, config.BPO1Time, config.BPO2Time, config.AmsterdamTime, config.BogotaTime = s.Osaka, nil, nil, nil, nil
 	config.TerminalTotalDifficulty = big.NewInt(0)
 	b, err := json.Marshal(&core.Genesis{
 		Config:     &config,

@@ -63,7 +63,9 @@ func Run(t *testing.T, h Harness) {
 		{"receipts of an executed block are returned", testReceipts},
 		{"an unknown block has no receipts", testUnknownBlock},
 		{"transactions go from the pool into a block", testPool},
-		{"a broken transaction is answered with a text", testBrokenTransaction},
+		{"a broken transaction is invalid, with a text", testBrokenTransaction},
+		{"forks and horizon are in order", testForks},
+		{"a payload is answered by the time asked for", testAnswerBy},
 		{"an ended context ends the call", testEndedContext},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -97,8 +97,9 @@ func (m *Memory) Status(ctx context.Context) (engine.Status, error) {
 			s.Forks = append(s.Forks, engine.Fork{Name: f.name, Timestamp: *f.time})
 		}
 	}
-	if m.config.OsakaTime != nil {
-		s.Horizon = *m.config.OsakaTime
+	if osaka := m.config.OsakaTime; osaka != nil {
+		horizon := *osaka
+		s.Horizon = &horizon
 	}
 	return s, nil
 }

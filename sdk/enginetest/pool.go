@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/alys-node/alys/sdk/engine"
 )
 
 // pool holds transactions that wait, in the order in which they came.
@@ -18,6 +20,13 @@ type pool struct {
 
 func newPool() pool {
 	return pool{waits: make(map[[sha256.Size]byte][]byte), staged: make(map[[sha256.Size]byte]bool)}
+}
+
+// has reports whether an envelope waits or is in a block of the canonical chain.
+func (p *pool) has(envelope []byte) bool {
+	id := sha256.Sum256(envelope)
+	_, waits := p.waits[id]
+	return waits || p.staged[id]
 }
 
 func (p *pool) add(envelopes [][]byte) {
@@ -52,21 +61,23 @@ func (p *pool) pending(limit int) [][]byte {
 }
 
 // AddTransactions implements engine.EngineWithPool. It takes whatever decodes: nonces and balances are not looked at.
-func (m *Memory) AddTransactions(ctx context.Context, txs [][]byte) ([]string, error) {
+func (m *Memory) AddTransactions(ctx context.Context, txs [][]byte) ([]engine.AddResult, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make([]string, len(txs))
+	out := make([]engine.AddResult, len(txs))
 	for i, e := range txs {
 		var tx types.Transaction
-		if err := tx.UnmarshalBinary(e); err != nil {
-			out[i] = fmt.Sprintf("decode transaction: %v", err)
-			continue
-		}
-		if !m.pool.staged[sha256.Sum256(e)] {
+		switch err := tx.UnmarshalBinary(e); {
+		case err != nil:
+			out[i] = engine.AddResult{Code: engine.AddInvalid, Text: fmt.Sprintf("decode transaction: %v", err)}
+		case m.pool.has(e):
+			out[i].Code = engine.AddKnown
+		default:
 			m.pool.add([][]byte{e})
+			out[i].Code = engine.AddAdded
 		}
 	}
 	return out, nil

@@ -26,8 +26,8 @@ func (s *subject) needPool(t *testing.T) engine.EngineWithPool {
 	return pool
 }
 
-// offer gives n transactions to the pool and wants all of them taken.
-func (s *subject) offer(t *testing.T, pool engine.EngineWithPool, n uint64) [][]byte {
+// offer gives n transactions to the pool and wants this answer for all of them.
+func (s *subject) offer(t *testing.T, pool engine.EngineWithPool, n uint64, want engine.AddCode) [][]byte {
 	t.Helper()
 	if s.h.Transaction == nil {
 		t.Skip("the harness has no transactions")
@@ -44,8 +44,8 @@ func (s *subject) offer(t *testing.T, pool engine.EngineWithPool, n uint64) [][]
 		t.Fatalf("%d answers for %d transactions", len(answers), len(txs))
 	}
 	for i, a := range answers {
-		if a != "" {
-			t.Fatalf("transaction %d is refused: %s", i, a)
+		if a.Code != want {
+			t.Fatalf("transaction %d: got %s (%s), want %s", i, a.Code, a.Text, want)
 		}
 	}
 	return txs
@@ -53,8 +53,8 @@ func (s *subject) offer(t *testing.T, pool engine.EngineWithPool, n uint64) [][]
 
 func testPool(t *testing.T, s *subject) {
 	pool := s.needPool(t)
-	txs := s.offer(t, pool, 3)
-	s.offer(t, pool, 1) // known: no error
+	txs := s.offer(t, pool, 3, engine.AddAdded)
+	s.offer(t, pool, 3, engine.AddKnown)
 	pending, err := pool.PendingTransactions(ctx(t), 100)
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +73,7 @@ func testPool(t *testing.T, s *subject) {
 	if left, err := pool.PendingTransactions(ctx(t), 100); err != nil || len(left) != 0 {
 		t.Errorf("after the block %d are pending (error %v)", len(left), err)
 	}
+	s.offer(t, pool, 3, engine.AddKnown) // in the chain
 }
 
 func testBrokenTransaction(t *testing.T, s *subject) {
@@ -81,8 +82,13 @@ func testBrokenTransaction(t *testing.T, s *subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(answers) != 2 || answers[0] == "" || answers[1] == "" {
-		t.Errorf("answers %q, want two texts", answers)
+	if len(answers) != 2 {
+		t.Fatalf("%d answers for 2 transactions", len(answers))
+	}
+	for i, a := range answers {
+		if a.Code != engine.AddInvalid || a.Text == "" {
+			t.Errorf("answer %d is %+v, want %s and a text", i, a, engine.AddInvalid)
+		}
 	}
 }
 
@@ -90,7 +96,7 @@ func testBrokenTransaction(t *testing.T, s *subject) {
 func testReceipts(t *testing.T, s *subject) {
 	want := 0
 	if slices.Contains(s.h.Description.Capabilities, lifecycle.CapPool) && s.h.Transaction != nil {
-		want = len(s.offer(t, s.needPool(t), 2))
+		want = len(s.offer(t, s.needPool(t), 2, engine.AddAdded))
 	}
 	d := s.build(t, s.request(s.genesis()))
 	s.wantImported(t, d)

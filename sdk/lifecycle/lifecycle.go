@@ -54,6 +54,10 @@ const (
 	CapFloor    Capability = "signer.floor"     // signer.SignerWithFloor
 	CapUpdates  Capability = "signer.updates"   // signer.SignerWithUpdates
 	CapPool     Capability = "engine.pool"      // engine.EngineWithPool
+
+	// CapGuardBesideKey: the guard of approval keys is kept where the keys are (in the HSM's service), by key and not by
+	// client. It outlives every instance of the plugin, so it needs no floor.
+	CapGuardBesideKey Capability = "signer.guard_beside_key"
 )
 
 // Resource is something that two processes cannot hold at once.

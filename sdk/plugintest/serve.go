@@ -25,7 +25,7 @@ func Serve(t testing.TB, p lifecycle.Plugin) *wire.Client {
 // ServeWith is Serve with a configuration, a host or no Configure at all. Path, Kind and Env have no meaning here.
 func ServeWith(t testing.TB, p lifecycle.Plugin, o Options) *wire.Client {
 	t.Helper()
-	c := connect(t, p, label(o))
+	c := wire.NewClient(dial(t, p), p.Describe().Kind, label(o))
 	if o.Probe {
 		return c
 	}
@@ -37,7 +37,19 @@ func ServeWith(t testing.TB, p lifecycle.Plugin, o Options) *wire.Client {
 	return c
 }
 
-func connect(t testing.TB, p lifecycle.Plugin, label string) *wire.Client {
+// Conn is Serve for a test that makes its own requests: the bare connection to the configured plugin.
+func Conn(t testing.TB, p lifecycle.Plugin) *grpc.ClientConn {
+	t.Helper()
+	conn := dial(t, p)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	if err := bringUp(ctx, wire.NewClient(conn, p.Describe().Kind, "test"), Config(t, Options{})); err != nil {
+		t.Fatalf("bring up %s: %v", p.Describe().Name, err)
+	}
+	return conn
+}
+
+func dial(t testing.TB, p lifecycle.Plugin) *grpc.ClientConn {
 	t.Helper()
 	server, err := plugin.NewServer(p, newLog(t).logger())
 	if err != nil {
@@ -46,11 +58,11 @@ func connect(t testing.TB, p lifecycle.Plugin, label string) *wire.Client {
 	listener := bufconn.Listen(1 << 20)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	dial := append(wire.DialOptions(),
+	options := append(wire.DialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
 	)
-	conn, err := grpc.NewClient("passthrough:///plugin", dial...)
+	conn, err := grpc.NewClient("passthrough:///plugin", options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,5 +75,5 @@ func connect(t testing.TB, p lifecycle.Plugin, label string) *wire.Client {
 			t.Error(err)
 		}
 	})
-	return wire.NewClient(conn, p.Describe().Kind, label)
+	return conn
 }

@@ -25,7 +25,9 @@ type Floor struct {
 	Height chain.Height
 }
 
-// SignerWithFloor has a guard that can be raised, so that a new instance never starts with an empty one.
+// SignerWithFloor has a guard that can be raised, so that a new instance never starts with an empty one. The host admits
+// a signer of approval keys only with it, or with the capability lifecycle.CapGuardBesideKey: its guard is beside the
+// key, keyed by key and not by client, and therefore never empty.
 type SignerWithFloor interface {
 	// RaiseFloor makes the floors durable. A floor is never lowered: a lower one is no error and changes nothing.
 	RaiseFloor(ctx context.Context, floors []Floor) error
@@ -44,10 +46,10 @@ const (
 
 // Event is something that the signer brings to the host by itself.
 type Event struct {
-	ID      string // the same id is the same event; the host handles it once
-	Kind    EventKind
-	Subject string // a proposal's id or an update's name
-	Data    []byte // canonical bytes of the proposal or update; at most 1 MiB
+	ID      string    // the same id is the same event; the host handles it once
+	Kind    EventKind // the host acknowledges and skips one that it does not know
+	Subject string    // a proposal's id or an update's name
+	Data    []byte    // canonical bytes of the proposal or update; at most 1 MiB
 	Expires chain.UnixMilli
 }
 

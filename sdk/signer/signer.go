@@ -112,18 +112,35 @@ type Prevout struct {
 // BitcoinInput is one input to be signed.
 type BitcoinInput struct {
 	Index  uint32
-	Kind   ScriptKind
-	Script []byte // the witness script, or the taproot leaf script (leaf version 0xc0)
+	Kind   ScriptKind // a signer refuses one that it does not know
+	Script []byte     // the witness script, or the taproot leaf script (leaf version 0xc0)
 }
 
+// PaymentKind is what a transaction is for.
+type PaymentKind string
+
+// The payment kinds. A signer refuses one that it does not know.
+const (
+	Payout PaymentKind = "payout" // pays requests of the peg-out queue, and the change to the federation
+	Sweep  PaymentKind = "sweep"  // moves the reserve to the next federation's script, without recipients
+)
+
 // BitcoinRequest asks for signatures on inputs of one transaction, for one payment.
+//
+// A payment is a family of transactions: the base, which is version 0, and its fee bumps. CheckPayment is the rule that
+// a signer holds every request to, beside its guard: an outpoint is signed for one payment only.
 type BitcoinRequest struct {
-	Key      KeyID          // the key to sign with; empty lets a collecting signer (governance) use every member's
-	Payment  chain.Hash     // names the payment; versions (fee bumps) of one payment share it
-	Block    chain.Ref      // the finalized block that the payment is in
-	Tx       []byte         // unsigned transaction, Bitcoin consensus encoding without witness
-	Prevouts []Prevout      // one for each input of Tx, in order
-	Inputs   []BitcoinInput // which to sign, ascending
+	Key     KeyID       // the key to sign with; empty lets a collecting signer (governance) use every member's
+	Kind    PaymentKind // what the payment is for
+	Payment chain.Hash  // PaymentID of the chain's genesis and BaseTx
+	Version uint32      // 0: Tx is BaseTx; j: the j-th fee bump
+	BaseTx  []byte      // version 0 of the payment, encoded as Tx is
+	// FederationSerial names the federation record whose script the spent outputs pay: its members sign.
+	FederationSerial uint64
+	Block            chain.Ref      // the finalized block that the payment is in
+	Tx               []byte         // unsigned transaction, Bitcoin consensus encoding without witness
+	Prevouts         []Prevout      // one for each input of Tx, in order
+	Inputs           []BitcoinInput // which to sign, ascending
 }
 
 // BitcoinSignature is one member's signature on one input.
@@ -133,6 +150,24 @@ type BitcoinSignature struct {
 	Signature []byte // as the input's ScriptKind says
 }
 
+// BitcoinState says whether more signatures will come for a request.
+type BitcoinState string
+
+// The states of an answer. A state that the host does not know is read as BitcoinPending.
+const (
+	BitcoinComplete     BitcoinState = "complete"      // enough to spend every input that was asked for
+	BitcoinPending      BitcoinState = "pending"       // more may come: ask again after RetryAfterMillis
+	BitcoinFinalPartial BitcoinState = "final_partial" // all that this signer will ever give: the rest is for others
+)
+
+// BitcoinAnswer is what a signer has for a request now. The same request asked again gives at least as much.
+type BitcoinAnswer struct {
+	// Signatures may be fewer than were asked for, or several for one input from a collecting signer.
+	Signatures       []BitcoinSignature
+	State            BitcoinState
+	RetryAfterMillis uint32 // with BitcoinPending; 0 leaves it to the host
+}
+
 // Challenge asks for a proof that the signer can use a key now. The message is ChallengeRoot.
 type Challenge struct {
 	Key     KeyID
@@ -140,10 +175,26 @@ type Challenge struct {
 	Nonce   chain.Hash // fresh random bytes
 }
 
-// ChallengeRoot is the 32-byte message of a challenge: TaggedHash("alys/challenge/1", genesis, nonce, key id). A BLS
-// key signs it as it signs an approval; a secp256k1 key by BIP-340.
+// ChallengeRoot is the 32-byte message of a challenge: TaggedHash("alys/challenge/1", genesis, nonce, key id). The
+// signature is over these 32 bytes as they are, without another hash.
 func ChallengeRoot(c Challenge) chain.Hash {
 	return chain.TaggedHash("alys/challenge/1", c.Genesis[:], c.Nonce[:], []byte(c.Key))
+}
+
+// ProofScheme is how a challenge was signed.
+type ProofScheme string
+
+// The proof schemes.
+const (
+	ProofBLS    ProofScheme = "bls"    // a BLS key, as it signs an approval: 96 bytes
+	ProofBIP340 ProofScheme = "bip340" // a secp256k1 key, by its x-only public key: 64 bytes
+	ProofECDSA  ProofScheme = "ecdsa"  // a secp256k1 key: strict DER with low S, at most 72 bytes, no sighash byte
+)
+
+// Proof answers a challenge.
+type Proof struct {
+	Scheme    ProofScheme
+	Signature []byte
 }
 
 // Signer is the contract. Methods may be called concurrently; each ends with its context.
@@ -152,9 +203,9 @@ type Signer interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// Approve signs a block: ErrRefused, ErrUnknownKey, ErrLocked or ErrUnavailable when it does not.
 	Approve(ctx context.Context, a Approval) (chain.BLSSignature, error)
-	// SignBitcoin signs inputs of a transaction. The answer is a set: it may hold fewer than were asked (the rest come
-	// later, or from others), or several for one input from a collecting signer.
-	SignBitcoin(ctx context.Context, r BitcoinRequest) ([]BitcoinSignature, error)
-	// Prove answers a challenge with a signature (96 bytes BLS, 64 bytes BIP-340).
-	Prove(ctx context.Context, c Challenge) ([]byte, error)
+	// SignBitcoin signs inputs of a transaction. It refuses what CheckPayment refuses.
+	SignBitcoin(ctx context.Context, r BitcoinRequest) (BitcoinAnswer, error)
+	// Prove answers a challenge. lifecycle.ErrUnsupported says that the key cannot sign a challenge: such a signer is
+	// rehearsed as a shadow first and is not admitted as a primary by its word.
+	Prove(ctx context.Context, c Challenge) (Proof, error)
 }

@@ -1,7 +1,6 @@
 package signertest
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -25,7 +24,7 @@ func (s *subject) bitcoinKey(t *testing.T) signer.KeyID {
 }
 
 func testP2WSH(t *testing.T, s *subject) {
-	p := newPayout(t, s.bitcoinKey(t), signer.P2WSH)
+	p := newPayout(t, s.h.Genesis, s.bitcoinKey(t), signer.P2WSH)
 	sig := s.signOne(t, p)
 	if n := len(sig.Signature); sig.Signature[n-1] != byte(txscript.SigHashAll) {
 		t.Errorf("sighash byte is %#x, want %#x", sig.Signature[n-1], byte(txscript.SigHashAll))
@@ -42,7 +41,7 @@ func testP2WSH(t *testing.T, s *subject) {
 }
 
 func testTaproot(t *testing.T, s *subject) {
-	p := newPayout(t, s.bitcoinKey(t), signer.TaprootScript)
+	p := newPayout(t, s.h.Genesis, s.bitcoinKey(t), signer.TaprootScript)
 	sig := s.signOne(t, p)
 	if len(sig.Signature) != schnorr.SignatureSize {
 		t.Errorf("signature has %d bytes, want %d", len(sig.Signature), schnorr.SignatureSize)
@@ -62,20 +61,25 @@ func (s *subject) signOne(t *testing.T, p *payout) signer.BitcoinSignature {
 
 func (s *subject) sign(t *testing.T, r signer.BitcoinRequest) []signer.BitcoinSignature {
 	t.Helper()
-	sigs, err := s.s.SignBitcoin(ctx(t), r)
+	answer, err := s.s.SignBitcoin(ctx(t), r)
 	if err != nil {
 		t.Fatalf("sign: %v", err)
 	}
-	for _, sig := range sigs {
+	switch answer.State {
+	case signer.BitcoinComplete, signer.BitcoinFinalPartial, signer.BitcoinPending:
+	default:
+		t.Errorf("the answer has the unknown state %q", answer.State)
+	}
+	for _, sig := range answer.Signatures {
 		if id := signer.BitcoinKey(sig.PublicKey); id != r.Key {
 			t.Errorf("input %d is signed by %s, asked for %s", sig.Input, id, r.Key)
 		}
 	}
-	return sigs
+	return answer.Signatures
 }
 
 func testMixedInputs(t *testing.T, s *subject) {
-	p := newPayout(t, s.bitcoinKey(t), signer.P2WSH, signer.TaprootScript, signer.P2WSH)
+	p := newPayout(t, s.h.Genesis, s.bitcoinKey(t), signer.P2WSH, signer.TaprootScript, signer.P2WSH)
 	sigs := s.sign(t, p.request())
 	if len(sigs) != 3 {
 		t.Fatalf("%d signatures for 3 inputs", len(sigs))
@@ -84,7 +88,7 @@ func testMixedInputs(t *testing.T, s *subject) {
 }
 
 func testSomeInputs(t *testing.T, s *subject) {
-	p := newPayout(t, s.bitcoinKey(t), signer.P2WSH, signer.TaprootScript)
+	p := newPayout(t, s.h.Genesis, s.bitcoinKey(t), signer.P2WSH, signer.TaprootScript)
 	r := p.request()
 	r.Inputs = r.Inputs[1:]
 	sigs := s.sign(t, r)
@@ -99,9 +103,10 @@ func testBrokenBitcoin(t *testing.T, s *subject) {
 		name  string
 		spoil func(*signer.BitcoinRequest)
 	}{
-		{"transaction with bytes after it", func(r *signer.BitcoinRequest) { r.Tx = append(r.Tx, 0) }},
-		{"transaction cut off", func(r *signer.BitcoinRequest) { r.Tx = r.Tx[:len(r.Tx)-1] }},
-		{"no transaction", func(r *signer.BitcoinRequest) { r.Tx = nil }},
+		{"transaction with bytes after it", func(r *signer.BitcoinRequest) { s.setTx(r, append(r.Tx, 0)) }},
+		{"transaction cut off", func(r *signer.BitcoinRequest) { s.setTx(r, r.Tx[:len(r.Tx)-1]) }},
+		{"no transaction", func(r *signer.BitcoinRequest) { s.setTx(r, nil) }},
+		{"an unknown script kind", func(r *signer.BitcoinRequest) { r.Inputs[0].Kind = "p2pkh" }},
 		{"a prevout is missing", func(r *signer.BitcoinRequest) { r.Prevouts = r.Prevouts[:1] }},
 		{"an input that the transaction does not have", func(r *signer.BitcoinRequest) { r.Inputs[1].Index = 7 }},
 		{"an input twice", func(r *signer.BitcoinRequest) { r.Inputs[1] = r.Inputs[0] }},
@@ -111,17 +116,23 @@ func testBrokenBitcoin(t *testing.T, s *subject) {
 			}
 		}},
 	} {
-		r := newPayout(t, key, signer.P2WSH, signer.TaprootScript).request()
+		r := newPayout(t, s.h.Genesis, key, signer.P2WSH, signer.TaprootScript).request()
 		test.spoil(&r)
-		if sigs, err := s.s.SignBitcoin(ctx(t), r); err == nil {
-			t.Errorf("%s: %d signatures, want an error", test.name, len(sigs))
+		if answer, err := s.s.SignBitcoin(ctx(t), r); err == nil {
+			t.Errorf("%s: %d signatures, want an error", test.name, len(answer.Signatures))
 		}
 	}
-	approvalKey := newPayout(t, key, signer.P2WSH).request()
+	approvalKey := newPayout(t, s.h.Genesis, key, signer.P2WSH).request()
 	approvalKey.Key = s.approval[0]
 	if _, err := s.s.SignBitcoin(ctx(t), approvalKey); !errors.Is(err, signer.ErrUnknownKey) {
 		t.Errorf("an approval key for a Bitcoin input: got error %v, want %v", err, signer.ErrUnknownKey)
 	}
+}
+
+// setTx makes b the base and the version 0 of the request's payment.
+func (s *subject) setTx(r *signer.BitcoinRequest, b []byte) {
+	r.Tx, r.BaseTx, r.Version = b, slices.Clone(b), 0
+	r.Payment = signer.PaymentID(s.h.Genesis, b)
 }
 
 // wantSpends puts signatures into the witnesses and runs Bitcoin's script engine on every input.
@@ -168,13 +179,15 @@ func parseBitcoinKey(t *testing.T, id signer.KeyID) *btcec.PublicKey {
 // request asks for every input of the payout.
 func (p *payout) request() signer.BitcoinRequest {
 	r := signer.BitcoinRequest{
-		Key:     p.key,
-		Payment: chain.Hash{0xaa},
-		Block:   chain.Ref{Height: 7, Hash: chain.Hash{0xbb}},
+		Key:              p.key,
+		Kind:             signer.Payout,
+		Payment:          signer.PaymentID(p.genesis, p.base),
+		Version:          p.version,
+		BaseTx:           slices.Clone(p.base),
+		FederationSerial: 3,
+		Block:            chain.Ref{Height: 7, Hash: chain.Hash{0xbb}},
+		Tx:               encodeTx(p.tx),
 	}
-	var raw bytes.Buffer
-	_ = p.tx.SerializeNoWitness(&raw) // a bytes.Buffer does not fail
-	r.Tx = raw.Bytes()
 	for i, in := range p.inputs {
 		r.Prevouts = append(r.Prevouts, in.prevout)
 		r.Inputs = append(r.Inputs, signer.BitcoinInput{

@@ -45,12 +45,39 @@ func (f forgetful) Approve(ctx context.Context, a signer.Approval) (chain.BLSSig
 // swapping puts the signature of one input on another.
 type swapping struct{ *signertest.Memory }
 
-func (s swapping) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
-	sigs, err := s.Memory.SignBitcoin(ctx, r)
-	if len(sigs) == 3 {
+func (s swapping) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
+	a, err := s.Memory.SignBitcoin(ctx, r)
+	if sigs := a.Signatures; len(sigs) == 3 {
 		sigs[0].Signature, sigs[2].Signature = sigs[2].Signature, sigs[0].Signature
 	}
-	return sigs, err
+	return a, err
+}
+
+// gullible believes that every transaction is the base of the payment that it names.
+type gullible struct{ *signertest.Memory }
+
+func (g gullible) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
+	r.Version, r.BaseTx = 0, r.Tx
+	r.Payment = signer.PaymentID(genesis, r.Tx)
+	return signertest.NewMemory(genesis, "a", "b").SignBitcoin(ctx, r)
+}
+
+// spendthrift has no guard of outpoints.
+type spendthrift struct{ *signertest.Memory }
+
+func (spendthrift) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
+	return signertest.NewMemory(genesis, "a", "b").SignBitcoin(ctx, r)
+}
+
+// misnaming answers a challenge under a scheme that it did not use.
+type misnaming struct{ *signertest.Memory }
+
+func (m misnaming) Prove(ctx context.Context, c signer.Challenge) (signer.Proof, error) {
+	p, err := m.Memory.Prove(ctx, c)
+	if p.Scheme == signer.ProofBIP340 {
+		p.Scheme = signer.ProofECDSA
+	}
+	return p, err
 }
 
 // broken lists signers that break one rule each, and the subtest that must fail for it.
@@ -62,12 +89,15 @@ func broken() map[string]struct {
 		s    func(*signertest.Memory) signer.Signer
 		want string
 	}{
-		"forging":   {func(m *signertest.Memory) signer.Signer { return signertest.Forging{Memory: m} }, "an_approval_verifies"},
-		"unguarded": {func(m *signertest.Memory) signer.Signer { return unguarded{m} }, "of_concurrent_blocks_in_one_slot"},
-		"lowering":  {func(m *signertest.Memory) signer.Signer { return lowering{m} }, "a_floor_is_honoured"},
-		"careless":  {func(m *signertest.Memory) signer.Signer { return careless{m} }, "another_genesis_is_refused"},
-		"forgetful": {func(m *signertest.Memory) signer.Signer { return forgetful{m} }, "a_second_block_in_a_slot"},
-		"swapping":  {func(m *signertest.Memory) signer.Signer { return swapping{m} }, "inputs_of_both_kinds"},
+		"forging":     {func(m *signertest.Memory) signer.Signer { return signertest.Forging{Memory: m} }, "an_approval_verifies"},
+		"unguarded":   {func(m *signertest.Memory) signer.Signer { return unguarded{m} }, "of_concurrent_blocks_in_one_slot"},
+		"lowering":    {func(m *signertest.Memory) signer.Signer { return lowering{m} }, "a_floor_is_honoured"},
+		"careless":    {func(m *signertest.Memory) signer.Signer { return careless{m} }, "another_genesis_is_refused"},
+		"forgetful":   {func(m *signertest.Memory) signer.Signer { return forgetful{m} }, "a_second_block_in_a_slot"},
+		"swapping":    {func(m *signertest.Memory) signer.Signer { return swapping{m} }, "inputs_of_both_kinds"},
+		"gullible":    {func(m *signertest.Memory) signer.Signer { return gullible{m} }, "a_version_that_is_not_its_payment's"},
+		"spendthrift": {func(m *signertest.Memory) signer.Signer { return spendthrift{m} }, "an_outpoint_is_signed_for_one_payment"},
+		"misnaming":   {func(m *signertest.Memory) signer.Signer { return misnaming{m} }, "a_challenge_is_answered"},
 		"failing": {func(m *signertest.Memory) signer.Signer {
 			return signertest.WithFault(m, signertest.Failing(signer.ErrUnavailable))
 		}, "list keys: signer is unavailable"},

@@ -120,17 +120,17 @@ func (f *Faulty) ApproveBatch(ctx context.Context, as []signer.Approval) ([]sign
 }
 
 // SignBitcoin implements signer.Signer.
-func (f *Faulty) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
+func (f *Faulty) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
 	if err := f.before(ctx); err != nil {
-		return nil, err
+		return signer.BitcoinAnswer{}, err
 	}
 	return f.Memory.SignBitcoin(ctx, r)
 }
 
 // Prove implements signer.Signer.
-func (f *Faulty) Prove(ctx context.Context, c signer.Challenge) ([]byte, error) {
+func (f *Faulty) Prove(ctx context.Context, c signer.Challenge) (signer.Proof, error) {
 	if err := f.before(ctx); err != nil {
-		return nil, err
+		return signer.Proof{}, err
 	}
 	return f.Memory.Prove(ctx, c)
 }

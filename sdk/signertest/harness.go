@@ -65,6 +65,9 @@ func Run(t *testing.T, h Harness) {
 		{"inputs of both kinds are signed in one request", testMixedInputs},
 		{"only the inputs asked for are signed", testSomeInputs},
 		{"a broken Bitcoin request is not signed", testBrokenBitcoin},
+		{"a fee bump of a payment is signed", testFeeBump},
+		{"a version that is not its payment's is refused", testFalseVersion},
+		{"an outpoint is signed for one payment only", testOnePayment},
 		{"the guard survives a restart", testRestart},
 	} {
 		t.Run(test.name, func(t *testing.T) {

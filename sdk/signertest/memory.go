@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
 	"github.com/alys-node/alys/sdk/bls"
@@ -22,7 +23,10 @@ type Memory struct {
 	order   []signer.KeyID
 	keys    map[signer.KeyID]*heldKey
 	events  []signer.Event
-	changed chan struct{} // closed and replaced when events grew
+	changed chan struct{}         // closed and replaced when events grew
+	spent   map[string]chain.Hash // the payment that an outpoint is signed for
+
+	proveByECDSA bool
 }
 
 // heldKey is one key with its guard.
@@ -43,11 +47,21 @@ type approved struct {
 // NewMemory makes a signer for the chain with this genesis block hash. Each seed gives one approval key and one Bitcoin
 // key, in this order.
 func NewMemory(genesis chain.Hash, seeds ...string) *Memory {
-	m := &Memory{genesis: genesis, keys: make(map[signer.KeyID]*heldKey), changed: make(chan struct{})}
+	m := &Memory{
+		genesis: genesis, keys: make(map[signer.KeyID]*heldKey), changed: make(chan struct{}),
+		spent: make(map[string]chain.Hash),
+	}
 	for _, seed := range seeds {
 		m.AddSeed(seed)
 	}
 	return m
+}
+
+// ProveByECDSA lets Bitcoin keys answer challenges by ECDSA from now on, as an HSM without BIP-340 does.
+func (m *Memory) ProveByECDSA() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proveByECDSA = true
 }
 
 // AddSeed adds the two keys of a seed; a seed that is there already changes nothing.
@@ -140,29 +154,32 @@ func (m *Memory) approvalKey(id signer.KeyID, genesis chain.Hash) (*heldKey, err
 }
 
 // Prove implements signer.Signer.
-func (m *Memory) Prove(ctx context.Context, c signer.Challenge) ([]byte, error) {
+func (m *Memory) Prove(ctx context.Context, c signer.Challenge) (signer.Proof, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return signer.Proof{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, held := m.keys[c.Key]
 	if !held {
-		return nil, fmt.Errorf("%w: %s", signer.ErrUnknownKey, c.Key)
+		return signer.Proof{}, fmt.Errorf("%w: %s", signer.ErrUnknownKey, c.Key)
 	}
 	if c.Genesis != m.genesis {
-		return nil, fmt.Errorf("%w: genesis %s, this chain's is %s", signer.ErrRefused, c.Genesis, m.genesis)
+		return signer.Proof{}, fmt.Errorf("%w: genesis %s, this chain's is %s", signer.ErrRefused, c.Genesis, m.genesis)
 	}
 	root := signer.ChallengeRoot(c)
 	if k.bls != nil {
 		sig := k.bls.Sign(root)
-		return sig[:], nil
+		return signer.Proof{Scheme: signer.ProofBLS, Signature: sig[:]}, nil
+	}
+	if m.proveByECDSA {
+		return signer.Proof{Scheme: signer.ProofECDSA, Signature: ecdsa.Sign(k.bitcoin, root[:]).Serialize()}, nil
 	}
 	sig, err := schnorr.Sign(k.bitcoin, root[:])
 	if err != nil {
-		return nil, fmt.Errorf("sign challenge: %w", err)
+		return signer.Proof{}, fmt.Errorf("sign challenge: %w", err)
 	}
-	return sig.Serialize(), nil
+	return signer.Proof{Scheme: signer.ProofBIP340, Signature: sig.Serialize()}, nil
 }
 
 // ApproveBatch implements signer.SignerWithBatch.

@@ -16,36 +16,67 @@ import (
 )
 
 // SignBitcoin implements signer.Signer. Without a key in the request it signs with every key that a script names.
-func (m *Memory) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
+func (m *Memory) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return signer.BitcoinAnswer{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	keys, err := m.bitcoinKeys(r.Key)
 	if err != nil {
-		return nil, err
+		return signer.BitcoinAnswer{}, err
+	}
+	if err := signer.CheckPayment(m.genesis, r); err != nil {
+		return signer.BitcoinAnswer{}, err
 	}
 	spend, err := newSpend(r)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", signer.ErrRefused, err)
+		return signer.BitcoinAnswer{}, fmt.Errorf("%w: %w", signer.ErrRefused, err)
 	}
+	out, err := spend.signAll(r, keys)
+	if err != nil {
+		return signer.BitcoinAnswer{}, err
+	}
+	if err := m.reserve(spend.tx, r.Payment); err != nil {
+		return signer.BitcoinAnswer{}, err
+	}
+	return signer.BitcoinAnswer{Signatures: out, State: signer.BitcoinComplete}, nil
+}
+
+// reserve is the guard of outpoints: each is signed for one payment only.
+func (m *Memory) reserve(tx *wire.MsgTx, payment chain.Hash) error {
+	for _, in := range tx.TxIn {
+		o := in.PreviousOutPoint.String()
+		if other, spent := m.spent[o]; spent && other != payment {
+			return fmt.Errorf("%w: outpoint %s is signed for payment %s", signer.ErrRefused, o, other)
+		}
+	}
+	for _, in := range tx.TxIn {
+		m.spent[in.PreviousOutPoint.String()] = payment
+	}
+	return nil
+}
+
+// signAll signs every input that was asked for with each of the keys that its script names.
+func (s *spend) signAll(r signer.BitcoinRequest, keys []*heldKey) ([]signer.BitcoinSignature, error) {
 	var out []signer.BitcoinSignature
 	for _, in := range r.Inputs {
+		found := false
 		for _, k := range keys {
 			if !names(in, k.bitcoin) {
 				continue
 			}
-			sig, err := spend.sign(in, k.bitcoin)
+			sig, err := s.sign(in, k.bitcoin)
 			if err != nil {
 				return nil, fmt.Errorf("sign input %d: %w", in.Index, err)
 			}
 			pub := chain.BitcoinPublicKey(k.bitcoin.PubKey().SerializeCompressed())
 			out = append(out, signer.BitcoinSignature{Input: in.Index, PublicKey: pub, Signature: sig})
+			found = true
 		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: no script names the key", signer.ErrRefused)
+		if !found {
+			return nil, fmt.Errorf("%w: the script of input %d does not name the key", signer.ErrRefused, in.Index)
+		}
 	}
 	return out, nil
 }

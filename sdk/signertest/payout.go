@@ -1,6 +1,7 @@
 package signertest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"testing"
 
@@ -16,9 +17,12 @@ import (
 // payout is a transaction that spends outputs of a federation in which the key under test is one of two members and one
 // signature suffices, so that a single answer can be run through Bitcoin's script engine.
 type payout struct {
-	key    signer.KeyID
-	tx     *wire.MsgTx
-	inputs []payoutInput
+	genesis chain.Hash
+	key     signer.KeyID
+	base    []byte // version 0
+	version uint32
+	tx      *wire.MsgTx
+	inputs  []payoutInput
 }
 
 // payoutInput is one spent output with what is needed to spend it.
@@ -29,13 +33,21 @@ type payoutInput struct {
 	control []byte // taproot control block
 }
 
-// newPayout makes a payout with an input of each kind; without kinds, one P2WSH input.
-func newPayout(t *testing.T, key signer.KeyID, kinds ...signer.ScriptKind) *payout {
+// Amounts of a payout, in satoshi. The change is the last output.
+const (
+	firstAmount  = 40_000
+	secondAmount = 30_000
+	changeAmount = 10_000
+)
+
+// newPayout makes version 0 of a payout with an input of each kind; without kinds, one P2WSH input. It pays two
+// recipients, and change to the script of its first input.
+func newPayout(t *testing.T, genesis chain.Hash, key signer.KeyID, kinds ...signer.ScriptKind) *payout {
 	t.Helper()
 	if len(kinds) == 0 {
 		kinds = []signer.ScriptKind{signer.P2WSH}
 	}
-	p := &payout{key: key, tx: wire.NewMsgTx(2)}
+	p := &payout{genesis: genesis, key: key, tx: wire.NewMsgTx(2)}
 	pub := parseBitcoinKey(t, key)
 	other := BitcoinSecret("the federation's other member").PubKey()
 	for i, kind := range kinds {
@@ -48,8 +60,24 @@ func newPayout(t *testing.T, key signer.KeyID, kinds ...signer.ScriptKind) *payo
 		outpoint := wire.OutPoint{Hash: sha256.Sum256([]byte{byte(i)}), Index: uint32(i)} //nolint:gosec // a few inputs
 		p.tx.AddTxIn(wire.NewTxIn(&outpoint, nil, nil))
 	}
-	p.tx.AddTxOut(wire.NewTxOut(90_000, []byte{txscript.OP_0, txscript.OP_DATA_20, 19: 1, 21: 2}))
+	p.tx.AddTxOut(wire.NewTxOut(firstAmount, []byte{txscript.OP_0, txscript.OP_DATA_20, 19: 1, 21: 2}))
+	p.tx.AddTxOut(wire.NewTxOut(secondAmount, []byte{txscript.OP_0, txscript.OP_DATA_20, 19: 3, 21: 4}))
+	p.tx.AddTxOut(wire.NewTxOut(changeAmount, p.inputs[0].prevout.Script))
+	p.base = encodeTx(p.tx)
 	return p
+}
+
+// bump makes p the next version of its payment: both recipients get less.
+func (p *payout) bump() {
+	p.version++
+	p.tx.TxOut[0].Value -= 500
+	p.tx.TxOut[1].Value -= 500
+}
+
+func encodeTx(tx *wire.MsgTx) []byte {
+	var raw bytes.Buffer
+	_ = tx.SerializeNoWitness(&raw) // a bytes.Buffer does not fail
+	return raw.Bytes()
 }
 
 func p2wshInput(t *testing.T, a, b *btcec.PublicKey) payoutInput {

@@ -21,6 +21,19 @@ func TestMemoryConforms(t *testing.T) {
 	})
 }
 
+func TestMemoryConformsProvingByECDSA(t *testing.T) {
+	signertest.Run(t, signertest.Harness{
+		New: func(*testing.T) signer.Signer {
+			m := signertest.NewMemory(genesis, "a", "b")
+			m.ProveByECDSA()
+			return m
+		},
+		Genesis:     genesis,
+		Description: signertest.NewMemory(genesis).Describe(),
+		Emit:        func(_ *testing.T, s signer.Signer, e signer.Event) { s.(*signertest.Memory).Emit(e) },
+	})
+}
+
 func TestMemoryConformsOverTheWire(t *testing.T) {
 	type remote struct {
 		signer.Signer

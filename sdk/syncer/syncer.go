@@ -66,19 +66,20 @@ const (
 	BatchDownloaded BatchState = "downloaded" // in the host's buffer, hash links checked
 	BatchImported   BatchState = "imported"   // verified and executed: terminal
 	BatchFailed     BatchState = "failed"     // Batch.Reason says why; may be ordered again
-	BatchCancelled  BatchState = "cancelled"  // terminal
+	BatchCancelled  BatchState = "cancelled"  // by an order, or the other batch of its hedge was first: terminal
 )
 
 // Batch is the host's view of one ordered range.
 type Batch struct {
-	ID     BatchID
-	Range  Range
-	Peer   PeerID
-	State  BatchState
-	Bytes  uint64
-	Millis uint32 // from request to last byte
-	Blame  bool   // the peer provably sent a wrong answer
-	Reason string // for BatchFailed
+	ID      BatchID
+	Range   Range
+	Peer    PeerID
+	State   BatchState
+	HedgeOf BatchID // as in the Assign that ordered it
+	Bytes   uint64
+	Millis  uint32 // from request to last byte
+	Blame   bool   // the peer provably sent a wrong answer
+	Reason  string // for BatchFailed
 }
 
 // Pressure says how the import keeps up.
@@ -88,8 +89,9 @@ type Pressure struct {
 	ImportPerSecond uint32 // blocks, over the last seconds
 }
 
-// Event is one thing that the host tells. Exactly one of the pointers is set, except in the first event of a session,
-// which is a Snapshot.
+// Event is one thing that the host tells. At most one of the pointers is set; the first event of a session is a
+// Snapshot. An event without any only grants credits: that is also how an event of a kind that this SDK does not know
+// arrives.
 type Event struct {
 	Epoch    Epoch
 	Credits  uint32 // orders that may be sent from now on, added to what is left
@@ -116,13 +118,15 @@ type Tip struct {
 
 // Refused tells why an order was not carried out.
 type Refused struct {
-	Batch  BatchID
-	Reason string
+	Sequence uint64  // the order's
+	Batch    BatchID // the batch that the order named, or 0
+	Reason   string
 }
 
 // Order is one decision. Exactly one of the pointers is set.
 type Order struct {
 	Epoch    Epoch
+	Sequence uint64 // chosen by the strategy, to know the order again in Refused; need not be unique
 	Assign   *Assign
 	Cancel   *Cancel
 	Penalise *Penalise
@@ -135,6 +139,9 @@ type Assign struct {
 	Batch BatchID
 	Range Range // at most 1,024 heights
 	Peer  PeerID
+	// HedgeOf, when not 0, names an assigned batch of the same range on another peer: the first good answer of the two
+	// is taken and the other batch becomes cancelled. When one fails, the other goes on.
+	HedgeOf BatchID
 }
 
 // Cancel gives up a batch.

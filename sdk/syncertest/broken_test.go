@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alys-node/alys/sdk/syncer"
 	"github.com/alys-node/alys/sdk/syncertest"
@@ -77,6 +78,28 @@ func broken() map[string]struct {
 				e.Batch = &b
 			}
 		}}, "the peer failed just now"},
+		"hedges on the same peer": {bending{order: func(o syncer.Order) []syncer.Order {
+			if o.Assign == nil || o.Assign.HedgeOf != 0 {
+				return same(o)
+			}
+			again := *o.Assign
+			again.Batch, again.HedgeOf = again.Batch+1<<20, again.Batch
+			return []syncer.Order{o, {Epoch: o.Epoch, Assign: &again}}
+		}}, "the hedge is on the same peer"},
+		"hedges other heights": {bending{order: func(o syncer.Order) []syncer.Order {
+			if o.Assign == nil || o.Assign.HedgeOf == 0 {
+				return same(o)
+			}
+			shorter := *o.Assign
+			shorter.Range.To--
+			return []syncer.Order{{Epoch: o.Epoch, Assign: &shorter}}
+		}}, "has another range"},
+		"goes round in circles": {bending{order: func(o syncer.Order) []syncer.Order {
+			if o.Assign == nil {
+				return same(o)
+			}
+			return same(syncer.Order{Epoch: o.Epoch, Cancel: &syncer.Cancel{Batch: o.Assign.Batch}})
+		}}, "more than 5000 orders"},
 		"sends without credit": {bending{order: same, event: func(e *syncer.Event) { e.Credits += 100 }}, "order without credit"},
 		"asks for too many heights": {bending{order: func(o syncer.Order) []syncer.Order {
 			if o.Assign == nil || o.Assign.Range.From > 200 {
@@ -96,14 +119,16 @@ func TestBrokenStrategy(t *testing.T) {
 		t.Skip("run by TestSuiteFindsBrokenStrategies")
 	}
 	which.strategy.Memory = syncertest.NewMemory()
-	syncertest.Run(t, syncertest.Harness{New: func(*testing.T) syncer.Strategy { return which.strategy }})
+	syncertest.Run(t, syncertest.Harness{
+		New: func(*testing.T) syncer.Strategy { return which.strategy }, Stall: 100 * time.Millisecond,
+	})
 }
 
 func TestSuiteFindsBrokenStrategies(t *testing.T) {
 	for name, b := range broken() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenStrategy$/^(one_peer|a_failed|a_single|the_host)")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenStrategy$/^(good_peers|one_peer|a_failed|a_single|the_host)")
 			cmd.Env = append(os.Environ(), "ALYS_BROKEN="+name)
 			out, err := cmd.CombinedOutput()
 			if err == nil {

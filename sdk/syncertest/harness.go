@@ -11,13 +11,17 @@ import (
 	"github.com/alys-node/alys/sdk/syncer"
 )
 
-// sessionTimeout bounds a session: a strategy that stalls fails by it.
-const sessionTimeout = 20 * time.Second
+// DefaultStall is Harness.Stall where none is given.
+const DefaultStall = 20 * time.Second
 
 // Harness tells Run how to bring up the strategy under test.
 type Harness struct {
 	// New brings up a strategy. What it starts ends at t's cleanup.
 	New func(t *testing.T) syncer.Strategy
+	// Stall ends a session in which nothing has happened for so long, neither an event taken nor an order given: the
+	// strategy has stalled. 0 means DefaultStall; the simulation answers at once, so a strategy in the test's own process
+	// can do with much less.
+	Stall time.Duration
 }
 
 // peer is a simulated peer that has the heights low to head.
@@ -55,7 +59,7 @@ func scenarios() []struct {
 				{ID: 12, Range: syncer.Range{From: 301, To: 400}, Peer: "b", State: syncer.BatchDownloaded},
 			},
 		}},
-		{"a failed batch goes to another peer", scenario{target: 1500, peers: []syncer.Peer{a, b}, serve: failEvery(failed)}},
+		{"a failed batch goes to another peer", scenario{target: 1400, peers: []syncer.Peer{a, b}, serve: failEvery(failed)}},
 		{"a lying peer's batch goes to another peer", scenario{target: 1500, peers: []syncer.Peer{a, b}, serve: failEvery(lied)}},
 		{"a refused order is not the end", scenario{target: 1500, peers: []syncer.Peer{a, b}, serve: failEvery(refused)}},
 		{"the only peer fails once", scenario{target: 500, peers: []syncer.Peer{a}, serve: onFirst(failed)}},
@@ -88,16 +92,19 @@ func onFirst(o outcome) func(int, syncer.Assign) outcome {
 // Run checks a strategy against the contract of sdk/syncer, one subtest a course of events.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
+	if h.Stall == 0 {
+		h.Stall = DefaultStall
+	}
 	for _, test := range scenarios() {
 		t.Run(test.name, func(t *testing.T) {
 			sim := newSimulation(test.scenario)
-			wantNoError(t, runSession(t, h.New(t), sim))
+			wantNoError(t, h.runSession(t, h.New(t), sim))
 			sim.wantDone(t)
 		})
 	}
 	t.Run("the host ends a session in the middle", func(t *testing.T) {
 		sim := newSimulation(scenario{target: 3000, peers: []syncer.Peer{peer("a", 0, 3000)}, endAt: 1})
-		wantNoError(t, runSession(t, h.New(t), sim))
+		wantNoError(t, h.runSession(t, h.New(t), sim))
 		sim.wantNoFaults(t)
 	})
 	t.Run("a second session has its own epoch and no memory", func(t *testing.T) {
@@ -106,7 +113,7 @@ func Run(t *testing.T, h Harness) {
 			sim := newSimulation(scenario{epoch: epoch, target: 300, peers: []syncer.Peer{
 				peer(fmt.Sprintf("peer of epoch %d", epoch), 0, 300),
 			}})
-			wantNoError(t, runSession(t, s, sim))
+			wantNoError(t, h.runSession(t, s, sim))
 			sim.wantDone(t)
 		}
 	})
@@ -122,17 +129,27 @@ func Run(t *testing.T, h Harness) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got error %v, want %v", err, context.Canceled)
 			}
-		case <-time.After(sessionTimeout):
+		case <-time.After(h.Stall):
 			t.Fatal("the session does not end")
 		}
 	})
 }
 
-func runSession(t *testing.T, s syncer.Strategy, sim *simulation) error {
+// errStalled ends a session.
+var errStalled = errors.New("the strategy stalled")
+
+func (h Harness) runSession(t *testing.T, s syncer.Strategy, sim *simulation) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), sessionTimeout)
-	defer cancel()
-	return s.Run(ctx, sim)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	timer := time.AfterFunc(h.Stall, func() { cancel(errStalled) })
+	defer timer.Stop()
+	sim.alive = func() { timer.Reset(h.Stall) }
+	err := s.Run(ctx, sim)
+	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+		return cause
+	}
+	return err
 }
 
 func wantNoError(t *testing.T, err error) {

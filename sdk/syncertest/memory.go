@@ -17,7 +17,8 @@ import (
 // batchSize is how many heights Memory orders at once.
 const batchSize = 128
 
-// Memory is a plain strategy: it gives every idle peer the lowest heights that nobody has. It passes Run.
+// Memory is a plain strategy: it gives every idle peer the lowest heights that nobody has, and when there are none left
+// it lets the peer hedge a batch of another one. It passes Run.
 type Memory struct {
 	sessions atomic.Uint64
 }
@@ -127,8 +128,10 @@ func (v *view) decide() []syncer.Order {
 		if a, ok := v.assignment(v.peers[id]); ok {
 			v.credits--
 			v.lastID++
-			v.live[a.Batch] = syncer.Batch{ID: a.Batch, Range: a.Range, Peer: a.Peer, State: syncer.BatchAssigned}
-			out = append(out, syncer.Order{Epoch: v.epoch, Assign: &a})
+			v.live[a.Batch] = syncer.Batch{
+				ID: a.Batch, Range: a.Range, Peer: a.Peer, State: syncer.BatchAssigned, HedgeOf: a.HedgeOf,
+			}
+			out = append(out, syncer.Order{Epoch: v.epoch, Sequence: uint64(a.Batch), Assign: &a})
 		}
 	}
 	if v.cursor >= v.target && !v.completed && v.credits > 0 {
@@ -147,7 +150,10 @@ func (v *view) assignment(p syncer.Peer) (syncer.Assign, bool) {
 		}
 	}
 	r := v.freeRange()
-	if p.Gone || r.Len() == 0 || r.From < p.Low || r.From > p.Head.Height {
+	if r.Len() == 0 {
+		return v.hedge(p)
+	}
+	if p.Gone || r.From < p.Low || r.From > p.Head.Height {
 		return syncer.Assign{}, false
 	}
 	r.To = min(r.To, p.Head.Height)
@@ -155,6 +161,33 @@ func (v *view) assignment(p syncer.Peer) (syncer.Assign, bool) {
 		return syncer.Assign{}, false
 	}
 	return syncer.Assign{Batch: v.lastID + 1, Range: r, Peer: p.ID}, true
+}
+
+// hedge asks an idle peer for the lowest batch that another one is slow with.
+func (v *view) hedge(p syncer.Peer) (syncer.Assign, bool) {
+	var first syncer.Batch
+	for _, b := range v.live {
+		fits := b.Range.From >= p.Low && b.Range.To <= p.Head.Height && v.avoid[b.Range.From] != p.ID
+		if b.State != syncer.BatchAssigned || b.HedgeOf != 0 || b.Peer == p.ID || !fits || v.hedged(b.ID) {
+			continue
+		}
+		if first.ID == 0 || b.Range.From < first.Range.From {
+			first = b
+		}
+	}
+	if p.Gone || first.ID == 0 {
+		return syncer.Assign{}, false
+	}
+	return syncer.Assign{Batch: v.lastID + 1, Range: first.Range, Peer: p.ID, HedgeOf: first.ID}, true
+}
+
+func (v *view) hedged(id syncer.BatchID) bool {
+	for _, b := range v.live {
+		if b.HedgeOf == id {
+			return true
+		}
+	}
+	return false
 }
 
 // freeRange is the lowest run of heights that no live batch has.

@@ -14,8 +14,11 @@ import (
 // maxRange is the contract's limit of one order.
 const maxRange = 1024
 
-// maxFaults is how many breaches of the contract end a session.
-const maxFaults = 10
+// Limits of a session.
+const (
+	maxFaults = 10   // breaches of the contract
+	maxOrders = 5000 // a strategy that needs more goes round in circles
+)
 
 // outcome is what becomes of a batch that a peer was asked for.
 type outcome uint8
@@ -32,23 +35,27 @@ const (
 // batches happens when the strategy asks for the next event, oldest order first.
 type simulation struct {
 	scenario scenario
+	alive    func() // called at each event taken and order given; nil before a session
 
-	mu       sync.Mutex // guards the rest
-	wake     chan struct{}
-	queue    []syncer.Event
-	peers    map[syncer.PeerID]syncer.Peer
-	batches  map[syncer.BatchID]syncer.Batch
-	flying   []syncer.BatchID // assigned, in the order of the assignments
-	cursor   chain.Height
-	target   chain.Height
-	credits  uint32
-	started  bool // the snapshot was taken
-	ended    bool
-	complete bool
-	orders   int
-	lastOf   map[chain.Height]syncer.PeerID // who failed last for the batch that begins here
-	gone     map[syncer.PeerID]int          // orders for a peer that is gone
-	faults   []string
+	mu        sync.Mutex // guards the rest
+	wake      chan struct{}
+	queue     []syncer.Event
+	peers     map[syncer.PeerID]syncer.Peer
+	batches   map[syncer.BatchID]syncer.Batch
+	flying    []syncer.BatchID // assigned, in the order of the assignments
+	cursor    chain.Height
+	target    chain.Height
+	credits   uint32
+	started   bool // the snapshot was taken
+	ended     bool
+	complete  bool
+	orders    int                            // batches that ended their download
+	given     int                            // orders taken
+	sequence  uint64                         // of the order that is being taken
+	sequences map[syncer.BatchID]uint64      // of the order that assigned the batch
+	lastOf    map[chain.Height]syncer.PeerID // who failed last for the batch that begins here
+	gone      map[syncer.PeerID]int          // orders for a peer that is gone
+	faults    []string
 }
 
 // scenario is one course of a session.
@@ -74,11 +81,12 @@ func newSimulation(s scenario) *simulation {
 	}
 	sim := &simulation{
 		scenario: s, wake: make(chan struct{}),
-		peers:   make(map[syncer.PeerID]syncer.Peer),
-		batches: make(map[syncer.BatchID]syncer.Batch),
-		lastOf:  make(map[chain.Height]syncer.PeerID),
-		gone:    make(map[syncer.PeerID]int),
-		cursor:  s.cursor, target: s.target, credits: s.credits,
+		peers:     make(map[syncer.PeerID]syncer.Peer),
+		batches:   make(map[syncer.BatchID]syncer.Batch),
+		lastOf:    make(map[chain.Height]syncer.PeerID),
+		gone:      make(map[syncer.PeerID]int),
+		sequences: make(map[syncer.BatchID]uint64),
+		cursor:    s.cursor, target: s.target, credits: s.credits,
 	}
 	for _, p := range s.peers {
 		sim.peers[p.ID] = p
@@ -97,12 +105,20 @@ func newSimulation(s scenario) *simulation {
 
 // fault records a breach of the contract. A strategy with many of them has failed; the host ends its session.
 func (s *simulation) fault(format string, args ...any) {
+	if s.ended {
+		return
+	}
 	s.faults = append(s.faults, fmt.Sprintf(format, args...))
-	s.ended = s.ended || len(s.faults) >= maxFaults
+	if len(s.faults) >= maxFaults {
+		s.ended, s.queue = true, nil
+	}
 }
 
 // push queues an event.
 func (s *simulation) push(e syncer.Event) {
+	if s.ended {
+		return
+	}
 	e.Epoch = s.scenario.epoch
 	s.credits += e.Credits
 	s.queue = append(s.queue, e)
@@ -123,6 +139,9 @@ func (s *simulation) Next(ctx context.Context) (syncer.Event, error) {
 			s.queue = s.queue[1:]
 			s.started = true
 			s.mu.Unlock()
+			if s.alive != nil {
+				s.alive()
+			}
 			return e, nil
 		}
 		ended, wake := s.ended, s.wake
@@ -180,6 +199,11 @@ func (s *simulation) resolve(b syncer.Batch) {
 	}
 	b.State, b.Bytes, b.Millis = syncer.BatchFailed, 0, 10
 	s.lastOf[b.Range.From] = b.Peer
+	defer func() {
+		if what == served {
+			s.cancelHedge(b)
+		}
+	}()
 	switch what {
 	case served:
 		b.State, b.Bytes = syncer.BatchDownloaded, b.Range.Len()*500
@@ -198,7 +222,9 @@ func (s *simulation) resolve(b syncer.Batch) {
 		b.Reason = "peer is gone"
 	case refused:
 		delete(s.batches, b.ID)
-		s.push(syncer.Event{Credits: 1, Refused: &syncer.Refused{Batch: b.ID, Reason: "group has enough"}})
+		s.push(syncer.Event{Credits: 1, Refused: &syncer.Refused{
+			Sequence: s.sequences[b.ID], Batch: b.ID, Reason: "group has enough",
+		}})
 		return
 	}
 	s.batches[b.ID] = b
@@ -207,6 +233,20 @@ func (s *simulation) resolve(b syncer.Batch) {
 		credits = 0 // comes with the import
 	}
 	s.push(syncer.Event{Credits: credits, Batch: &b})
+}
+
+// cancelHedge gives up the other batch of a hedge, of which b has won.
+func (s *simulation) cancelHedge(b syncer.Batch) {
+	for _, id := range slices.Clone(s.flying) {
+		other := s.batches[id]
+		if other.HedgeOf != b.ID && b.HedgeOf != other.ID {
+			continue
+		}
+		other.State = syncer.BatchCancelled
+		s.batches[id] = other
+		s.flying = slices.DeleteFunc(s.flying, func(f syncer.BatchID) bool { return f == id })
+		s.push(syncer.Event{Credits: 1, Batch: &other})
+	}
 }
 
 // importNext imports the downloaded batch above the cursor.
@@ -230,6 +270,9 @@ func (s *simulation) Send(ctx context.Context, o syncer.Order) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.alive != nil {
+		s.alive()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -244,6 +287,12 @@ func (s *simulation) Send(ctx context.Context, o syncer.Order) error {
 		return syncer.ErrNoCredit
 	}
 	s.credits--
+	s.given++
+	if s.given > maxOrders {
+		s.fault("more than %d orders", maxOrders)
+		s.ended, s.queue = true, nil
+	}
+	s.sequence = o.Sequence
 	s.take(o)
 	close(s.wake)
 	s.wake = make(chan struct{})
@@ -263,12 +312,7 @@ func (s *simulation) take(o syncer.Order) {
 		}
 		s.complete = true
 	case o.Cancel != nil:
-		if b, known := s.batches[o.Cancel.Batch]; known {
-			b.State = syncer.BatchCancelled
-			s.batches[b.ID] = b
-			s.flying = slices.DeleteFunc(s.flying, func(id syncer.BatchID) bool { return id == b.ID })
-			s.push(syncer.Event{Credits: 1, Batch: &b})
-		}
+		s.cancel(o.Cancel.Batch)
 	case o.Penalise != nil:
 		if _, known := s.peers[o.Penalise.Peer]; !known {
 			s.fault("penalty for the unknown peer %q", o.Penalise.Peer)
@@ -279,15 +323,37 @@ func (s *simulation) take(o syncer.Order) {
 	}
 }
 
+// cancel gives up a batch. One that has ended, or that the host never had, is refused, which is no fault: the order may
+// have been under way when it ended.
+func (s *simulation) cancel(id syncer.BatchID) {
+	b, known := s.batches[id]
+	if !known || b.State != syncer.BatchAssigned && b.State != syncer.BatchDownloaded {
+		s.push(syncer.Event{Credits: 1, Refused: &syncer.Refused{
+			Sequence: s.sequence, Batch: id, Reason: "there is no such batch",
+		}})
+		return
+	}
+	b.State = syncer.BatchCancelled
+	s.batches[id] = b
+	s.flying = slices.DeleteFunc(s.flying, func(f syncer.BatchID) bool { return f == id })
+	s.push(syncer.Event{Credits: 1, Batch: &b})
+}
+
 // assign checks an assignment. One that does not fit is a fault, and is answered as a real host would.
 func (s *simulation) assign(a syncer.Assign) {
 	if problem := s.problem(a); problem != "" {
 		s.fault("assign batch %d, heights %d to %d, to %q: %s", a.Batch, a.Range.From, a.Range.To, a.Peer, problem)
-		s.push(syncer.Event{Credits: 1, Refused: &syncer.Refused{Batch: a.Batch, Reason: problem}})
+		s.push(syncer.Event{Credits: 1, Refused: &syncer.Refused{Sequence: s.sequence, Batch: a.Batch, Reason: problem}})
 		return
 	}
-	b := syncer.Batch{ID: a.Batch, Range: a.Range, Peer: a.Peer, State: syncer.BatchAssigned}
-	s.batches[a.Batch] = b
+	b := syncer.Batch{ID: a.Batch, Range: a.Range, Peer: a.Peer, State: syncer.BatchAssigned, HedgeOf: a.HedgeOf}
+	s.batches[a.Batch], s.sequences[a.Batch] = b, s.sequence
+	if late := a.HedgeOf != 0 && s.batches[a.HedgeOf].State != syncer.BatchAssigned; late {
+		b.State = syncer.BatchCancelled // the other one has ended while the order was under way
+		s.batches[a.Batch] = b
+		s.push(syncer.Event{Credits: 1, Batch: &b})
+		return
+	}
 	s.flying = append(s.flying, a.Batch)
 	s.push(syncer.Event{Batch: &b})
 }
@@ -310,11 +376,33 @@ func (s *simulation) problem(a syncer.Assign) string {
 		return "the id is in use"
 	case s.lastOf[a.Range.From] == a.Peer && s.others(a):
 		return "the peer failed just now and another one has these heights"
+	case a.HedgeOf != 0:
+		return s.hedgeProblem(a)
 	}
 	for _, b := range s.batches {
 		live := b.State == syncer.BatchAssigned || b.State == syncer.BatchDownloaded || b.State == syncer.BatchImported
 		if live && a.Range.From <= b.Range.To && b.Range.From <= a.Range.To {
 			return fmt.Sprintf("batch %d has these heights and is %s", b.ID, b.State)
+		}
+	}
+	return ""
+}
+
+// hedgeProblem checks what an assignment says that it hedges. That batch may have ended a moment ago, which is no fault:
+// the hedge is then cancelled at once.
+func (s *simulation) hedgeProblem(a syncer.Assign) string {
+	first, known := s.batches[a.HedgeOf]
+	switch {
+	case !known || first.Range != a.Range:
+		return fmt.Sprintf("batch %d is not there or has another range", a.HedgeOf)
+	case first.HedgeOf != 0:
+		return fmt.Sprintf("batch %d is a hedge itself", a.HedgeOf)
+	case first.Peer == a.Peer:
+		return "the hedge is on the same peer"
+	}
+	for _, b := range s.batches {
+		if b.HedgeOf == a.HedgeOf && b.State == syncer.BatchAssigned {
+			return fmt.Sprintf("batch %d hedges it already", b.ID)
 		}
 	}
 	return ""

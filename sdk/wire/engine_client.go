@@ -109,16 +109,20 @@ func (e *EngineClient) Receipts(ctx context.Context, hash chain.Hash) ([]chain.R
 }
 
 // AddTransactions implements engine.EngineWithPool.
-func (e *EngineClient) AddTransactions(ctx context.Context, txs [][]byte) ([]string, error) {
+func (e *EngineClient) AddTransactions(ctx context.Context, txs [][]byte) ([]engine.AddResult, error) {
 	req := &enginev1.AddTransactionsRequest{Transactions: txs}
 	resp, err := invoke(ctx, e.c.at("AddTransactions"), e.rpc.AddTransactions, req)
 	if err != nil {
 		return nil, err
 	}
-	if got := len(resp.GetErrors()); got != len(txs) {
-		return nil, e.c.malformed("AddTransactions", fmt.Errorf("%d answers for %d transactions", got, len(txs)))
+	if got := len(resp.GetResults()); got != len(txs) {
+		return nil, e.c.malformed("AddTransactions", fmt.Errorf("%d results for %d transactions", got, len(txs)))
 	}
-	return each(resp.GetErrors(), errorText), nil
+	results, err := convert("result", resp.GetResults(), addResultFromProto)
+	if err != nil {
+		return nil, e.c.malformed("AddTransactions", err)
+	}
+	return results, nil
 }
 
 // PendingTransactions implements engine.EngineWithPool.

@@ -75,7 +75,7 @@ func statusFromProto(m *enginev1.StatusResponse) (engine.Status, error) {
 		ChainID:       m.GetChainId(),
 		Genesis:       genesis,
 		Forks:         forks,
-		Horizon:       m.GetHorizon(),
+		Horizon:       m.Horizon,
 		Heads:         heads,
 		Syncing:       m.GetSyncing(),
 		WalletRPC:     m.GetWalletRpc(),
@@ -104,6 +104,8 @@ func buildRequestToProto(r engine.BuildRequest) *enginev1.BuildRequest {
 		Withdrawals:      each(r.Withdrawals, withdrawalToProto),
 		ParentBeaconRoot: optionalHashBytes(r.ParentBeaconRoot),
 		GasLimit:         r.GasLimit,
+
+		AnswerByUnixMilli: int64(r.AnswerBy),
 	}
 }
 
@@ -121,7 +123,21 @@ func buildRequestFromProto(m *enginev1.BuildRequest) (engine.BuildRequest, error
 		Withdrawals:      withdrawals,
 		ParentBeaconRoot: beacon,
 		GasLimit:         m.GetGasLimit(),
+		AnswerBy:         chain.UnixMilli(m.GetAnswerByUnixMilli()),
 	}, errors.Join(err1, err2, err3, err4, err5)
+}
+
+func addResultToProto(r engine.AddResult) *enginev1.AddResult {
+	return &enginev1.AddResult{Code: string(r.Code), Text: errorText(r.Text)}
+}
+
+// addResultFromProto lets a code pass that this host does not know: it means that the transaction was not taken.
+func addResultFromProto(m *enginev1.AddResult) (engine.AddResult, error) {
+	if m.GetCode() == "" {
+		return engine.AddResult{}, errors.New("code is empty")
+	}
+	return engine.AddResult{Code: engine.AddCode(m.GetCode()), Text: errorText(m.GetText())},
+		text("code", m.GetCode(), maxName)
 }
 
 func importResultToProto(r engine.ImportResult) *enginev1.ImportResponse {

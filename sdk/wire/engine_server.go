@@ -102,11 +102,11 @@ func (s *engineServer) AddTransactions(ctx context.Context, r *enginev1.AddTrans
 	if !ok {
 		return nil, EncodeError(lifecycle.ErrUnsupported)
 	}
-	texts, err := pool.AddTransactions(ctx, r.GetTransactions())
+	results, err := pool.AddTransactions(ctx, r.GetTransactions())
 	if err != nil {
 		return nil, EncodeError(err)
 	}
-	return &enginev1.AddTransactionsResponse{Errors: texts}, nil
+	return &enginev1.AddTransactionsResponse{Results: each(results, addResultToProto)}, nil
 }
 
 func (s *engineServer) PendingTransactions(ctx context.Context, r *enginev1.PendingTransactionsRequest) (*enginev1.PendingTransactionsResponse, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -18,6 +19,9 @@ import (
 
 // ErrorDomain is the domain of the google.rpc.ErrorInfo details that carry the identity of errors.
 const ErrorDomain = "alys.plugin"
+
+// reasonInternal is the reason of a result's error that is no sentinel.
+const reasonInternal = "INTERNAL"
 
 // maxErrorText bounds the text of one error, in bytes: gRPC carries it in a header.
 const maxErrorText = 4096
@@ -113,8 +117,9 @@ func (e *CallError) Error() string {
 // Unwrap gives the sentinels that the error is.
 func (e *CallError) Unwrap() []error { return e.causes }
 
-// decodeError is EncodeError's inverse, on the host's side. Without an ErrorInfo the status code decides: that is how
-// gRPC itself tells of a missing method, a dead process or a deadline.
+// decodeError is EncodeError's inverse, on the host's side. Without an ErrorInfo that this host knows the status code
+// decides: that is how gRPC itself tells of a missing method, a dead process or a deadline, and how a plugin that is not
+// in Go may answer.
 func (c *Client) decodeError(call string, err error) error {
 	st, _ := status.FromError(err)
 	e := &CallError{Kind: c.kind, Label: c.label, Call: call, Code: st.Code(), Message: errorText(st.Message())}
@@ -142,18 +147,58 @@ func byReason(reason string) error {
 	return nil
 }
 
-// byCode gives a bare status code a meaning: no process is an engine or signer that is unavailable.
+// byCode gives a bare status code a meaning, so that a plugin in any language can refuse, or not know a key, without
+// the details of google.rpc; and no process at all is an engine or signer that is unavailable. Codes that gRPC itself
+// answers with for other reasons (Internal, Unknown, ResourceExhausted, InvalidArgument) have none.
 func (c *Client) byCode(code codes.Code) error {
-	switch {
-	case code == codes.Unimplemented:
+	//exhaustive:ignore // the other codes have no meaning of their own
+	switch code {
+	case codes.Unimplemented:
 		return lifecycle.ErrUnsupported
-	case code == codes.DeadlineExceeded:
+	case codes.DeadlineExceeded:
 		return context.DeadlineExceeded
-	case code == codes.Canceled:
+	case codes.Canceled:
 		return context.Canceled
-	case code == codes.Unavailable && c.kind == lifecycle.Signer:
+	}
+	switch c.kind {
+	case lifecycle.Signer:
+		return signerByCode(code)
+	case lifecycle.Engine:
+		return engineByCode(code)
+	case lifecycle.Sync:
+	}
+	return nil
+}
+
+func signerByCode(code codes.Code) error {
+	//exhaustive:ignore // the other codes have no meaning of their own
+	switch code {
+	case codes.PermissionDenied:
+		return signer.ErrRefused
+	case codes.NotFound:
+		return signer.ErrUnknownKey
+	case codes.FailedPrecondition:
+		return signer.ErrLocked
+	case codes.Unauthenticated:
+		return signer.ErrWrongPassword
+	case codes.Unavailable:
 		return signer.ErrUnavailable
-	case code == codes.Unavailable && c.kind == lifecycle.Engine:
+	}
+	return nil
+}
+
+func engineByCode(code codes.Code) error {
+	//exhaustive:ignore // the other codes have no meaning of their own
+	switch code {
+	case codes.FailedPrecondition:
+		return engine.ErrSyncing
+	case codes.OutOfRange:
+		return engine.ErrUnsupportedFork
+	case codes.NotFound:
+		return engine.ErrUnknownBlock
+	case codes.Aborted:
+		return engine.ErrDidNotMove
+	case codes.Unavailable:
 		return engine.ErrUnavailable
 	}
 	return nil
@@ -201,13 +246,26 @@ func (e *requestError) GRPCStatus() *status.Status {
 	return status.New(codes.InvalidArgument, errorText(e.Error()))
 }
 
-// resultError is the error of one result among several, which carries a reason as text and no status.
-func (c *Client) resultError(call, reason, message string) error {
+// resultReasons are the reasons of one result's error among several results, which has no status of its own.
+func resultReasons(err error) []string {
+	reasons := each(reasonsOf(err), func(s sentinel) string { return s.reason })
+	if len(reasons) == 0 {
+		return []string{reasonInternal}
+	}
+	return reasons
+}
+
+// resultError is the inverse of resultReasons.
+func (c *Client) resultError(call string, reasons []string, message string) error {
 	e := &CallError{Kind: c.kind, Label: c.label, Call: call, Code: codes.Internal, Message: errorText(message)}
 	for _, s := range sentinels() {
-		if s.reason == reason {
-			e.Code, e.causes = s.code, []error{s.err}
+		if !slices.Contains(reasons, s.reason) {
+			continue
 		}
+		if len(e.causes) == 0 {
+			e.Code = s.code
+		}
+		e.causes = append(e.causes, s.err)
 	}
 	return e
 }

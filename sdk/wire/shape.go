@@ -13,6 +13,7 @@ const (
 	maxName         = 256
 	maxText         = 64 << 10
 	maxCapabilities = 64
+	maxReasons      = 64
 	maxDiagnostics  = 1024
 	maxResources    = 256
 	maxPath         = 64

@@ -50,30 +50,30 @@ func (s *SignerClient) Approve(ctx context.Context, a signer.Approval) (chain.BL
 }
 
 // SignBitcoin implements signer.Signer.
-func (s *SignerClient) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
+func (s *SignerClient) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
 	resp, err := invoke(ctx, s.c.at("SignBitcoin"), s.rpc.SignBitcoin, bitcoinRequestToProto(r))
 	if err != nil {
-		return nil, err
+		return signer.BitcoinAnswer{}, err
 	}
-	sigs, err := bitcoinSignaturesFromProto(resp, r)
+	answer, err := bitcoinAnswerFromProto(resp, r)
 	if err != nil {
-		return nil, s.c.malformed("SignBitcoin", err)
+		return signer.BitcoinAnswer{}, s.c.malformed("SignBitcoin", err)
 	}
-	return sigs, nil
+	return answer, nil
 }
 
 // Prove implements signer.Signer.
-func (s *SignerClient) Prove(ctx context.Context, ch signer.Challenge) ([]byte, error) {
+func (s *SignerClient) Prove(ctx context.Context, ch signer.Challenge) (signer.Proof, error) {
 	req := &signerv1.ProveRequest{Key: string(ch.Key), Genesis: ch.Genesis[:], Nonce: ch.Nonce[:]}
 	resp, err := invoke(ctx, s.c.at("Prove"), s.rpc.Prove, req)
 	if err != nil {
-		return nil, err
+		return signer.Proof{}, err
 	}
-	sig, err := proofFromProto(resp, ch.Key)
+	proof, err := proofFromProto(resp, ch.Key)
 	if err != nil {
-		return nil, s.c.malformed("Prove", err)
+		return signer.Proof{}, s.c.malformed("Prove", err)
 	}
-	return sig, nil
+	return proof, nil
 }
 
 // ApproveBatch implements signer.SignerWithBatch.
@@ -113,7 +113,7 @@ func (s *SignerClient) SignUpdate(ctx context.Context, u signer.Update) (chain.B
 }
 
 // Watch implements signer.SignerWithEvents. It has no deadline: it ends with ctx, with handle's first error or with the
-// plugin.
+// plugin. An event of an unknown kind is acknowledged without being handled, so that those behind it come.
 func (s *SignerClient) Watch(ctx context.Context, handle func(context.Context, signer.Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -134,14 +134,17 @@ func (s *SignerClient) Watch(ctx context.Context, handle func(context.Context, s
 		if err != nil {
 			return s.c.decodeError("Watch", err)
 		}
-		event, err := eventFromProto(m)
+		event, known, err := eventFromProto(m)
 		if err != nil {
 			return s.c.malformed("Watch", err)
+		}
+		ack = event.ID
+		if !known {
+			continue
 		}
 		if err := handle(ctx, event); err != nil {
 			return fmt.Errorf("handle event %q: %w", event.ID, err)
 		}
-		ack = event.ID
 	}
 }
 

@@ -1,9 +1,9 @@
 package wire
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/signer"
@@ -46,12 +46,18 @@ func keyFromProto(m *signerv1.Key) (signer.Key, error) {
 	return k, nil
 }
 
+// keysFromProto leaves out keys of a purpose that this host does not know: a newer signer may hold them, and this host
+// has no use for them.
 func keysFromProto(m *signerv1.KeysResponse) ([]signer.Key, error) {
 	if err := atMost("keys", len(m.GetKeys()), maxKeys); err != nil {
 		return nil, err
 	}
-	seen := make(map[signer.KeyID]bool, len(m.GetKeys()))
-	return convert("key", m.GetKeys(), func(p *signerv1.Key) (signer.Key, error) {
+	known := slices.DeleteFunc(slices.Clone(m.GetKeys()), func(p *signerv1.Key) bool {
+		purpose := signer.Purpose(p.GetPurpose())
+		return purpose != signer.PurposeApproval && purpose != signer.PurposeBitcoin
+	})
+	seen := make(map[signer.KeyID]bool, len(known))
+	return convert("key", known, func(p *signerv1.Key) (signer.Key, error) {
 		k, err := keyFromProto(p)
 		if err == nil && seen[k.ID] {
 			err = fmt.Errorf("key %s is listed twice", k.ID)
@@ -74,32 +80,35 @@ func approvalResultToProto(r signer.ApprovalResult) *signerv1.ApproveResult {
 	if r.Err == nil {
 		return &signerv1.ApproveResult{Signature: r.Signature[:]}
 	}
-	out := &signerv1.ApproveResult{Reason: "INTERNAL", Message: errorText(r.Err.Error())}
-	if found := reasonsOf(r.Err); len(found) > 0 {
-		out.Reason = found[0].reason
-	}
-	return out
+	return &signerv1.ApproveResult{Reasons: resultReasons(r.Err), Message: errorText(r.Err.Error())}
 }
 
 // approvalResultFromProto gives the error of a single call, or the signature. A result is one or the other.
 func (c *Client) approvalResultFromProto(m *signerv1.ApproveResult) (signer.ApprovalResult, error) {
-	if m.GetReason() == "" {
+	if len(m.GetReasons()) == 0 {
 		sig, err := fixedBytes[chain.BLSSignature]("signature", m.GetSignature())
 		return signer.ApprovalResult{Signature: sig}, err
 	}
 	if len(m.GetSignature()) > 0 {
 		return signer.ApprovalResult{}, errors.New("result has both a signature and an error")
 	}
-	return signer.ApprovalResult{Err: c.resultError("ApproveBatch", m.GetReason(), m.GetMessage())}, nil
+	if err := atMost("reasons", len(m.GetReasons()), maxReasons); err != nil {
+		return signer.ApprovalResult{}, err
+	}
+	return signer.ApprovalResult{Err: c.resultError("ApproveBatch", m.GetReasons(), m.GetMessage())}, nil
 }
 
 func bitcoinRequestToProto(r signer.BitcoinRequest) *signerv1.SignBitcoinRequest {
 	return &signerv1.SignBitcoinRequest{
-		Key:         string(r.Key),
-		Payment:     r.Payment[:],
-		BlockHeight: uint64(r.Block.Height),
-		BlockHash:   r.Block.Hash[:],
-		Tx:          r.Tx,
+		Key:              string(r.Key),
+		Kind:             string(r.Kind),
+		Payment:          r.Payment[:],
+		Version:          r.Version,
+		BaseTx:           r.BaseTx,
+		FederationSerial: r.FederationSerial,
+		BlockHeight:      uint64(r.Block.Height),
+		BlockHash:        r.Block.Hash[:],
+		Tx:               r.Tx,
 		Prevouts: each(r.Prevouts, func(p signer.Prevout) *signerv1.Prevout {
 			return &signerv1.Prevout{Value: int64(p.Value), Script: p.Script}
 		}),
@@ -109,6 +118,7 @@ func bitcoinRequestToProto(r signer.BitcoinRequest) *signerv1.SignBitcoinRequest
 	}
 }
 
+// bitcoinRequestFromProto lets unknown kinds pass: to refuse them is the signer's answer, not a malformed request.
 func bitcoinRequestFromProto(m *signerv1.SignBitcoinRequest) (signer.BitcoinRequest, error) {
 	payment, err := fixedBytes[chain.Hash]("payment", m.GetPayment())
 	if err != nil {
@@ -118,26 +128,58 @@ func bitcoinRequestFromProto(m *signerv1.SignBitcoinRequest) (signer.BitcoinRequ
 	if err != nil {
 		return signer.BitcoinRequest{}, err
 	}
-	inputs, err := convert("input", m.GetInputs(), func(i *signerv1.BitcoinInput) (signer.BitcoinInput, error) {
-		in := signer.BitcoinInput{Index: i.GetIndex(), Kind: signer.ScriptKind(i.GetKind()), Script: i.GetScript()}
-		if in.Kind != signer.P2WSH && in.Kind != signer.TaprootScript {
-			return in, fmt.Errorf("script kind %q is unknown", errorText(i.GetKind()))
-		}
-		return in, nil
-	})
-	if err != nil {
-		return signer.BitcoinRequest{}, err
-	}
 	return signer.BitcoinRequest{
-		Key:     signer.KeyID(m.GetKey()),
-		Payment: payment,
-		Block:   chain.Ref{Height: chain.Height(m.GetBlockHeight()), Hash: block},
-		Tx:      m.GetTx(),
+		Key:              signer.KeyID(m.GetKey()),
+		Kind:             signer.PaymentKind(m.GetKind()),
+		Payment:          payment,
+		Version:          m.GetVersion(),
+		BaseTx:           m.GetBaseTx(),
+		FederationSerial: m.GetFederationSerial(),
+		Block:            chain.Ref{Height: chain.Height(m.GetBlockHeight()), Hash: block},
+		Tx:               m.GetTx(),
 		Prevouts: each(m.GetPrevouts(), func(p *signerv1.Prevout) signer.Prevout {
 			return signer.Prevout{Value: chain.Sat(p.GetValue()), Script: p.GetScript()}
 		}),
-		Inputs: inputs,
+		Inputs: each(m.GetInputs(), func(i *signerv1.BitcoinInput) signer.BitcoinInput {
+			return signer.BitcoinInput{Index: i.GetIndex(), Kind: signer.ScriptKind(i.GetKind()), Script: i.GetScript()}
+		}),
 	}, nil
+}
+
+func bitcoinAnswerToProto(a signer.BitcoinAnswer) *signerv1.SignBitcoinResponse {
+	return &signerv1.SignBitcoinResponse{
+		Signatures: each(a.Signatures, func(b signer.BitcoinSignature) *signerv1.BitcoinSignature {
+			return &signerv1.BitcoinSignature{Input: b.Input, PublicKey: b.PublicKey[:], Signature: b.Signature}
+		}),
+		State:            string(a.State),
+		RetryAfterMillis: a.RetryAfterMillis,
+	}
+}
+
+// bitcoinAnswerFromProto reads an unknown state as pending: to ask again is never wrong.
+func bitcoinAnswerFromProto(m *signerv1.SignBitcoinResponse, r signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
+	a := signer.BitcoinAnswer{State: signer.BitcoinState(m.GetState()), RetryAfterMillis: m.GetRetryAfterMillis()}
+	switch a.State {
+	case signer.BitcoinComplete, signer.BitcoinFinalPartial, signer.BitcoinPending:
+	default:
+		a.State = signer.BitcoinPending
+	}
+	var err error
+	a.Signatures, err = bitcoinSignaturesFromProto(m, r)
+	if err == nil && a.State == signer.BitcoinComplete {
+		err = coversInputs(a.Signatures, r.Inputs)
+	}
+	return a, err
+}
+
+// coversInputs wants a signature on every input.
+func coversInputs(sigs []signer.BitcoinSignature, inputs []signer.BitcoinInput) error {
+	for _, in := range inputs {
+		if !slices.ContainsFunc(sigs, func(s signer.BitcoinSignature) bool { return s.Input == in.Index }) {
+			return fmt.Errorf("answer is complete without a signature on input %d", in.Index)
+		}
+	}
+	return nil
 }
 
 // bitcoinSignaturesFromProto checks an answer against its request: only inputs and keys that were asked for, nothing
@@ -185,16 +227,25 @@ func checkBitcoinSignature(kind signer.ScriptKind, sig []byte) error {
 	return nil
 }
 
-// proofFromProto checks the length that the key's scheme has.
-func proofFromProto(m *signerv1.ProveResponse, id signer.KeyID) ([]byte, error) {
-	want := 64
-	if _, err := id.BLS(); err == nil {
-		want = len(chain.BLSSignature{})
+// proofFromProto checks that the scheme is one of the key's, and the length that it has.
+func proofFromProto(m *signerv1.ProveResponse, id signer.KeyID) (signer.Proof, error) {
+	p := signer.Proof{Scheme: signer.ProofScheme(m.GetScheme()), Signature: m.GetSignature()}
+	_, notBLS := id.BLS()
+	shortest, longest := 0, 0
+	switch {
+	case notBLS == nil && p.Scheme == signer.ProofBLS:
+		shortest, longest = len(chain.BLSSignature{}), len(chain.BLSSignature{})
+	case notBLS != nil && p.Scheme == signer.ProofBIP340:
+		shortest, longest = 64, 64
+	case notBLS != nil && p.Scheme == signer.ProofECDSA:
+		shortest, longest = 8, 72 // DER of two integers
+	default:
+		return p, fmt.Errorf("proof scheme %q is not one of the key %s", errorText(m.GetScheme()), id)
 	}
-	if len(m.GetSignature()) != want {
-		return nil, fmt.Errorf("proof has %d bytes, want %d", len(m.GetSignature()), want)
+	if n := len(p.Signature); n < shortest || n > longest {
+		return p, fmt.Errorf("proof %q has %d bytes, want %d to %d", p.Scheme, n, shortest, longest)
 	}
-	return bytes.Clone(m.GetSignature()), nil
+	return p, nil
 }
 
 func eventToProto(e signer.Event) *signerv1.WatchResponse {
@@ -203,20 +254,20 @@ func eventToProto(e signer.Event) *signerv1.WatchResponse {
 	}
 }
 
-func eventFromProto(m *signerv1.WatchResponse) (signer.Event, error) {
-	e := signer.Event{
+// eventFromProto checks an event. known is false for one of a kind that this host does not know.
+func eventFromProto(m *signerv1.WatchResponse) (e signer.Event, known bool, err error) {
+	e = signer.Event{
 		ID: m.GetId(), Kind: signer.EventKind(m.GetKind()), Subject: m.GetSubject(),
 		Data: m.GetData(), Expires: chain.UnixMilli(m.GetExpiresUnixMilli()),
 	}
 	if e.ID == "" {
-		return e, errors.New("event has no id")
+		return e, false, errors.New("event has no id")
 	}
 	switch e.Kind {
 	case signer.EventKeysChanged, signer.EventProposal, signer.EventUpdate, signer.EventHalt:
-	default:
-		return e, fmt.Errorf("event kind %q is unknown", errorText(m.GetKind()))
+		known = true
 	}
-	return e, errors.Join(
+	return e, known, errors.Join(
 		text("event id", e.ID, maxName),
 		text("subject", e.Subject, maxName),
 		atMost("event data bytes", len(e.Data), maxEventBytes),

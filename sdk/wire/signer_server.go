@@ -55,13 +55,11 @@ func (s *signerServer) SignBitcoin(ctx context.Context, r *signerv1.SignBitcoinR
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	sigs, err := s.s.SignBitcoin(ctx, req)
+	answer, err := s.s.SignBitcoin(ctx, req)
 	if err != nil {
 		return nil, EncodeError(err)
 	}
-	return &signerv1.SignBitcoinResponse{Signatures: each(sigs, func(b signer.BitcoinSignature) *signerv1.BitcoinSignature {
-		return &signerv1.BitcoinSignature{Input: b.Input, PublicKey: b.PublicKey[:], Signature: b.Signature}
-	})}, nil
+	return bitcoinAnswerToProto(answer), nil
 }
 
 func (s *signerServer) Prove(ctx context.Context, r *signerv1.ProveRequest) (*signerv1.ProveResponse, error) {
@@ -73,11 +71,11 @@ func (s *signerServer) Prove(ctx context.Context, r *signerv1.ProveRequest) (*si
 	if err != nil {
 		return nil, badRequest(err)
 	}
-	sig, err := s.s.Prove(ctx, signer.Challenge{Key: signer.KeyID(r.GetKey()), Genesis: genesis, Nonce: nonce})
+	proof, err := s.s.Prove(ctx, signer.Challenge{Key: signer.KeyID(r.GetKey()), Genesis: genesis, Nonce: nonce})
 	if err != nil {
 		return nil, EncodeError(err)
 	}
-	return &signerv1.ProveResponse{Signature: sig}, nil
+	return &signerv1.ProveResponse{Scheme: string(proof.Scheme), Signature: proof.Signature}, nil
 }
 
 func (s *signerServer) ApproveBatch(ctx context.Context, r *signerv1.ApproveBatchRequest) (*signerv1.ApproveBatchResponse, error) {

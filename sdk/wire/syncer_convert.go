@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/syncer"
@@ -40,14 +39,18 @@ func eventToRun(e syncer.Event) (*syncerv1.RunRequest, error) {
 	}
 	if r := e.Refused; r != nil {
 		set++
-		m.Event = &syncerv1.RunRequest_Refused{Refused: &syncerv1.Refused{Batch: uint64(r.Batch), Reason: r.Reason}}
+		m.Event = &syncerv1.RunRequest_Refused{Refused: &syncerv1.Refused{
+			Sequence: r.Sequence, Batch: uint64(r.Batch), Reason: r.Reason,
+		}}
 	}
-	if set != 1 {
-		return nil, fmt.Errorf("event has %d parts, want 1", set)
+	if set > 1 {
+		return nil, fmt.Errorf("event has %d parts, want at most 1", set)
 	}
 	return m, nil
 }
 
+// eventFromRun reads an event. One of a kind or about a batch in a state that this SDK does not know has only its
+// credits.
 func eventFromRun(m *syncerv1.RunRequest) (syncer.Event, error) {
 	e := syncer.Event{Epoch: syncer.Epoch(m.GetEpoch()), Credits: m.GetCredits()}
 	switch v := m.GetEvent().(type) {
@@ -60,9 +63,9 @@ func eventFromRun(m *syncerv1.RunRequest) (syncer.Event, error) {
 		e.Peer = &p
 		return e, err
 	case *syncerv1.RunRequest_Batch:
-		b, err := batchFromProto(v.Batch)
-		e.Batch = &b
-		return e, err
+		if b, known := batchFromProto(v.Batch); known {
+			e.Batch = &b
+		}
 	case *syncerv1.RunRequest_Tip:
 		e.Tip = &syncer.Tip{Cursor: chain.Height(v.Tip.GetCursor()), Target: chain.Height(v.Tip.GetTarget())}
 	case *syncerv1.RunRequest_Pressure:
@@ -72,9 +75,9 @@ func eventFromRun(m *syncerv1.RunRequest) (syncer.Event, error) {
 			ImportPerSecond: v.Pressure.GetImportPerSecond(),
 		}
 	case *syncerv1.RunRequest_Refused:
-		e.Refused = &syncer.Refused{Batch: syncer.BatchID(v.Refused.GetBatch()), Reason: v.Refused.GetReason()}
-	default:
-		return e, errors.New("event is empty or of an unknown kind")
+		e.Refused = &syncer.Refused{
+			Sequence: v.Refused.GetSequence(), Batch: syncer.BatchID(v.Refused.GetBatch()), Reason: v.Refused.GetReason(),
+		}
 	}
 	return e, nil
 }
@@ -90,9 +93,11 @@ func snapshotFromProto(m *syncerv1.Snapshot) (*syncer.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	batches, err := convert("batch", m.GetBatches(), batchFromProto)
-	if err != nil {
-		return nil, err
+	var batches []syncer.Batch
+	for _, p := range m.GetBatches() {
+		if b, known := batchFromProto(p); known {
+			batches = append(batches, b)
+		}
 	}
 	return &syncer.Snapshot{
 		Cursor: chain.Height(m.GetCursor()), Target: chain.Height(m.GetTarget()), Peers: peers, Batches: batches,
@@ -129,32 +134,31 @@ func rangeFromProto(m *syncerv1.Range) syncer.Range {
 func batchToProto(b syncer.Batch) *syncerv1.Batch {
 	return &syncerv1.Batch{
 		Id: uint64(b.ID), Range: rangeToProto(b.Range), Peer: string(b.Peer), State: string(b.State),
-		Bytes: b.Bytes, Millis: b.Millis, Blame: b.Blame, Reason: b.Reason,
+		HedgeOf: uint64(b.HedgeOf), Bytes: b.Bytes, Millis: b.Millis, Blame: b.Blame, Reason: b.Reason,
 	}
 }
 
-func batchFromProto(m *syncerv1.Batch) (syncer.Batch, error) {
-	b := syncer.Batch{
+// batchFromProto reads a batch; known is false for a state that this SDK does not know.
+func batchFromProto(m *syncerv1.Batch) (b syncer.Batch, known bool) {
+	b = syncer.Batch{
 		ID: syncer.BatchID(m.GetId()), Range: rangeFromProto(m.GetRange()), Peer: syncer.PeerID(m.GetPeer()),
-		State: syncer.BatchState(m.GetState()), Bytes: m.GetBytes(), Millis: m.GetMillis(),
-		Blame: m.GetBlame(), Reason: m.GetReason(),
+		State: syncer.BatchState(m.GetState()), HedgeOf: syncer.BatchID(m.GetHedgeOf()),
+		Bytes: m.GetBytes(), Millis: m.GetMillis(), Blame: m.GetBlame(), Reason: m.GetReason(),
 	}
-	known := []syncer.BatchState{
-		syncer.BatchAssigned, syncer.BatchDownloaded, syncer.BatchImported, syncer.BatchFailed, syncer.BatchCancelled,
+	switch b.State {
+	case syncer.BatchAssigned, syncer.BatchDownloaded, syncer.BatchImported, syncer.BatchFailed, syncer.BatchCancelled:
+		known = true
 	}
-	if !slices.Contains(known, b.State) {
-		return b, fmt.Errorf("batch state %q is unknown", errorText(m.GetState()))
-	}
-	return b, nil
+	return b, known
 }
 
 func orderToRun(o syncer.Order) (*syncerv1.RunResponse, error) {
-	m := &syncerv1.RunResponse{Epoch: uint64(o.Epoch)}
+	m := &syncerv1.RunResponse{Epoch: uint64(o.Epoch), Sequence: o.Sequence}
 	set := 0
 	if a := o.Assign; a != nil {
 		set++
 		m.Order = &syncerv1.RunResponse_Assign{Assign: &syncerv1.Assign{
-			Batch: uint64(a.Batch), Range: rangeToProto(a.Range), Peer: string(a.Peer),
+			Batch: uint64(a.Batch), Range: rangeToProto(a.Range), Peer: string(a.Peer), HedgeOf: uint64(a.HedgeOf),
 		}}
 	}
 	if c := o.Cancel; c != nil {
@@ -181,14 +185,18 @@ func orderToRun(o syncer.Order) (*syncerv1.RunResponse, error) {
 	return m, nil
 }
 
+// errUnknownOrder means that an order is empty or of a kind that this host does not know.
+var errUnknownOrder = errors.New("order is empty or of an unknown kind")
+
 // orderFromRun checks the shape of an order. Whether it fits the state is the host's to judge.
 func orderFromRun(m *syncerv1.RunResponse) (syncer.Order, error) {
-	o := syncer.Order{Epoch: syncer.Epoch(m.GetEpoch())}
+	o := syncer.Order{Epoch: syncer.Epoch(m.GetEpoch()), Sequence: m.GetSequence()}
 	switch v := m.GetOrder().(type) {
 	case *syncerv1.RunResponse_Assign:
 		r := rangeFromProto(v.Assign.GetRange())
 		o.Assign = &syncer.Assign{
 			Batch: syncer.BatchID(v.Assign.GetBatch()), Range: r, Peer: syncer.PeerID(v.Assign.GetPeer()),
+			HedgeOf: syncer.BatchID(v.Assign.GetHedgeOf()),
 		}
 		if r.To < r.From || r.To-r.From >= maxRange {
 			return o, fmt.Errorf("range %d to %d is empty or longer than %d", r.From, r.To, maxRange)
@@ -210,7 +218,7 @@ func orderFromRun(m *syncerv1.RunResponse) (syncer.Order, error) {
 	case *syncerv1.RunResponse_Complete:
 		o.Complete = &syncer.Complete{Target: chain.Height(v.Complete.GetTarget())}
 	default:
-		return o, errors.New("order is empty or of an unknown kind")
+		return o, errUnknownOrder
 	}
 	return o, nil
 }

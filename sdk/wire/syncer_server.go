@@ -75,19 +75,23 @@ func (s *remoteSession) read() {
 	}
 }
 
-// Next implements syncer.Session.
+// Next implements syncer.Session. An event that says nothing to this SDK and grants no credit is left out.
 func (s *remoteSession) Next(ctx context.Context) (syncer.Event, error) {
-	s.mu.Lock()
-	ended := s.ended
-	s.mu.Unlock()
-	if ended != nil {
-		return syncer.Event{}, ended
-	}
-	select {
-	case in := <-s.in:
-		return s.took(in)
-	case <-ctx.Done():
-		return syncer.Event{}, ctx.Err()
+	for {
+		s.mu.Lock()
+		ended := s.ended
+		s.mu.Unlock()
+		if ended != nil {
+			return syncer.Event{}, ended
+		}
+		select {
+		case in := <-s.in:
+			if e, err := s.took(in); err != nil || e != (syncer.Event{Epoch: e.Epoch}) {
+				return e, err
+			}
+		case <-ctx.Done():
+			return syncer.Event{}, ctx.Err()
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,7 +29,7 @@ type Node struct {
 }
 
 // New prepares a node and starts nothing. extra is more text for its alys.hcl. What the test leaves behind is ended and
-// removed; after a failure the end of the node's log is shown.
+// removed; after a failure the node's log is kept and its end shown.
 func New(t testing.TB, bin Binaries, extra string) *Node {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "alys-e2e-") //nolint:usetesting // t.TempDir is too long for the sockets below it
@@ -38,7 +39,7 @@ func New(t testing.TB, bin Binaries, extra string) *Node {
 	n := &Node{Dir: dir, t: t, bin: bin}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("end of the node's log:\n%s", n.LogTail(60))
+			n.keepLog()
 		}
 		n.Kill()
 		n.killTree()
@@ -164,10 +165,8 @@ func (n *Node) Primary(role string) admin.GenerationStatus {
 		return admin.GenerationStatus{}
 	}
 	for _, g := range s.Roles[role].Generations {
-		for _, p := range g.Positions {
-			if p == "primary" {
-				return g
-			}
+		if slices.Contains(g.Positions, "primary") {
+			return g
 		}
 	}
 	return admin.GenerationStatus{}
@@ -184,7 +183,7 @@ func (n *Node) Edit(oldText, newText string) {
 		n.t.Fatalf("%q is not in alys.hcl", oldText)
 	}
 	changed := strings.Replace(string(raw), oldText, newText, 1)
-	if err := os.WriteFile(n.Config()+".new", []byte(changed), 0o600); err != nil {
+	if err := os.WriteFile(n.Config()+".new", []byte(changed), 0o600); err != nil { //nolint:gosec // the node's own folder
 		n.t.Fatal(err)
 	}
 	if err := os.Rename(n.Config()+".new", n.Config()); err != nil {
@@ -252,6 +251,15 @@ func (n *Node) UntilBlocks(count int) {
 func (n *Node) LogTail(lines int) string {
 	all := strings.Split(strings.TrimSpace(n.read("stdout")+n.read("alys.log")), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// keepLog shows the end of the log and keeps all of it in the temporary folder.
+func (n *Node) keepLog() {
+	kept := n.Dir + ".log"
+	if err := os.WriteFile(kept, []byte(n.read("stdout")+n.read("alys.log")), 0o600); err != nil {
+		n.t.Error(err)
+	}
+	n.t.Logf("the node's log is kept in %s; its end:\n%s", kept, n.LogTail(40))
 }
 
 func (n *Node) read(name string) string {

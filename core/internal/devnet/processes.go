@@ -13,7 +13,7 @@ import (
 // Process is one living process of a node: the node itself, a plugin, or what they started.
 type Process struct {
 	PID  int
-	Name string        // of its executable
+	Name string        // of its executable; of a plugin, its kind and label
 	RSS  uint64        // resident memory in bytes
 	CPU  time.Duration // used since its start
 }
@@ -22,6 +22,7 @@ type Process struct {
 // working folder. Zombies count.
 func (n *Node) Processes() []Process {
 	n.t.Helper()
+	names := n.pluginNames()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		n.t.Fatal(err)
@@ -32,11 +33,31 @@ func (n *Node) Processes() []Process {
 		if err != nil || pid == os.Getpid() || !n.owns(pid) {
 			continue
 		}
-		if p, err := readProcess(pid); err == nil {
-			out = append(out, p)
+		p, err := readProcess(pid)
+		if err != nil {
+			continue // it ended just now
 		}
+		if name, ok := names[pid]; ok {
+			p.Name = name
+		}
+		out = append(out, p)
 	}
 	return out
+}
+
+// pluginNames names the plugins by pid, while the node answers: a plugin's executable is called by its digest.
+func (n *Node) pluginNames() map[int]string {
+	names := map[int]string{}
+	if n.PID() == 0 {
+		return names
+	}
+	s, _ := n.TryStatus()
+	for role, r := range s.Roles {
+		for _, g := range r.Generations {
+			names[g.PID] = role + "." + g.Plugin
+		}
+	}
+	return names
 }
 
 func (n *Node) owns(pid int) bool {
@@ -111,8 +132,11 @@ func (n *Node) Sockets() []string {
 	return out
 }
 
-// killTree ends what a failed test left running.
+// killTree ends what is left running after the node was killed and its plugins had the time to notice.
 func (n *Node) killTree() {
+	for end := time.Now().Add(5 * time.Second); len(n.Processes()) > 0 && time.Now().Before(end); {
+		<-time.After(20 * time.Millisecond)
+	}
 	for _, p := range n.Processes() {
 		n.t.Errorf("process left behind: %+v", p)
 		_ = syscall.Kill(p.PID, syscall.SIGKILL) // it may have ended just now

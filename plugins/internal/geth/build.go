@@ -24,8 +24,8 @@ const extraData = "alys/engine-v5"
 // ErrTimestamp means that a payload was asked for a time at or before its parent's.
 var ErrTimestamp = errors.New("timestamp is not after the parent's")
 
-// Build implements engine.Engine. It fills the payload from the pool for at most half of the time that the context
-// leaves; when even that is too late, because one transaction runs for long, it returns the payload without
+// Build implements engine.Engine. It fills the payload from the pool for at most half of the time that the request and
+// the context leave; when even that is too late, because one transaction runs for long, it returns the payload without
 // transactions.
 func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.ExecutionData, error) {
 	leave, err := e.enter(ctx)
@@ -42,7 +42,7 @@ func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.Execut
 	if err != nil {
 		return chain.ExecutionData{}, err
 	}
-	env, err := e.build(ctx, args, gasLimit)
+	env, err := e.build(ctx, args, fillBy{gasLimit: gasLimit, answerBy: r.AnswerBy})
 	if err != nil {
 		return chain.ExecutionData{}, fmt.Errorf("build on %s: %w", r.Parent, err)
 	}
@@ -83,6 +83,12 @@ func (e *Engine) buildArgs(r engine.BuildRequest) (*miner.BuildPayloadArgs, uint
 	}, limit, nil
 }
 
+// fillBy bounds what goes into a payload.
+type fillBy struct {
+	gasLimit uint64
+	answerBy chain.UnixMilli // 0: only the context's deadline
+}
+
 type built struct {
 	env *gethengine.ExecutionPayloadEnvelope
 	err error
@@ -90,9 +96,9 @@ type built struct {
 
 // build runs a miner of its own, so that gas limit and time are the request's and nothing shared. The miner fills the
 // payload synchronously, which its name for it (testing) hides: this is what ResolveFull waits for.
-func (e *Engine) build(ctx context.Context, args *miner.BuildPayloadArgs, gasLimit uint64) (*gethengine.ExecutionPayloadEnvelope, error) {
-	fill, late := budget(ctx)
-	m := miner.New(e.eth, miner.Config{GasCeil: gasLimit, GasPrice: big.NewInt(1), Recommit: fill}, e.eth.Engine())
+func (e *Engine) build(ctx context.Context, args *miner.BuildPayloadArgs, by fillBy) (*gethengine.ExecutionPayloadEnvelope, error) {
+	fill, late := budget(ctx, by.answerBy)
+	m := miner.New(e.eth, miner.Config{GasCeil: by.gasLimit, GasPrice: big.NewInt(1), Recommit: fill}, e.eth.Engine())
 	done := make(chan built, 1)
 	e.builds.Go(func() {
 		_, env, err := m.BuildTestingPayload(args, nil, false, []byte(extraData))
@@ -112,12 +118,16 @@ func (e *Engine) build(ctx context.Context, args *miner.BuildPayloadArgs, gasLim
 	return env, err
 }
 
-// budget divides the time left: how long to fill, and when to fall back to a payload without transactions.
-func budget(ctx context.Context) (fill, late time.Duration) {
+// budget divides the time left until the answer is wanted, which is the deadline when the request names no time: how long
+// to fill, and when to fall back to a payload without transactions.
+func budget(ctx context.Context, answerBy chain.UnixMilli) (fill, late time.Duration) {
 	deadline, ok := ctx.Deadline()
+	if wanted := answerBy.Time(); answerBy != 0 && (!ok || wanted.Before(deadline)) {
+		deadline, ok = wanted, true
+	}
 	if !ok {
 		return maxFill, 4 * maxFill
 	}
 	left := time.Until(deadline)
-	return min(maxFill, max(left/2, time.Millisecond)), left * 4 / 5
+	return min(maxFill, max(left/2, time.Millisecond)), max(left*4/5, 2*time.Millisecond)
 }

@@ -211,8 +211,8 @@ func (n *node) add(txs ...[]byte) {
 		n.t.Fatal(err)
 	}
 	for i, e := range errs {
-		if e != "" {
-			n.t.Fatalf("transaction %d: %s", i, e)
+		if !e.Taken() {
+			n.t.Fatalf("transaction %d: %s: %s", i, e.Code, e.Text)
 		}
 	}
 }

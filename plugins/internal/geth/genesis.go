@@ -54,8 +54,14 @@ func (g *Genesis) ChainID() uint64 { return g.spec.Config.ChainID.Uint64() }
 // Forks is the schedule by timestamp, in order.
 func (g *Genesis) Forks() []engine.Fork { return append([]engine.Fork(nil), g.forks...) }
 
-// Horizon is the first timestamp that this engine cannot execute, or 0.
-func (g *Genesis) Horizon() uint64 { return g.horizon }
+// Horizon is the first timestamp that this engine cannot execute; nil when no fork of the schedule is beyond it.
+func (g *Genesis) Horizon() *uint64 {
+	if g.horizon == 0 {
+		return nil
+	}
+	horizon := g.horizon
+	return &horizon
+}
 
 // beyond reports whether a timestamp is at or past the horizon.
 func (g *Genesis) beyond(timestamp uint64) bool { return g.horizon != 0 && timestamp >= g.horizon }

@@ -106,11 +106,14 @@ func TestStatusOfAFreshEngine(t *testing.T) {
 			{Name: "prague", Timestamp: genesisTime + 120},
 			{Name: "osaka", Timestamp: genesisTime + 1000},
 		},
-		Horizon: genesisTime + 1000,
+		Horizon: g.Horizon(),
 		Heads:   engine.Heads{Head: chain.Ref{Hash: g.Hash()}},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+	if got.Horizon == nil || *got.Horizon != genesisTime+1000 {
+		t.Errorf("horizon %v, want the time of osaka", got.Horizon)
 	}
 }
 

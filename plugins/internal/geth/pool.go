@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/txpool"
+	"github.com/ethereum/go-ethereum/core/txpool/legacypool"
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/alys-node/alys/sdk/engine"
@@ -20,13 +22,13 @@ var errBlob = errors.New("blob transactions (type 3) are not part of this chain"
 
 // AddTransactions implements engine.EngineWithPool. It returns when the pool has sorted them in, so that the next Build
 // sees them.
-func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]string, error) {
+func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]engine.AddResult, error) {
 	leave, err := e.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	out := make([]string, len(txs))
+	out := make([]engine.AddResult, len(txs))
 	var (
 		batch []*types.Transaction
 		at    []int
@@ -34,17 +36,37 @@ func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]string, e
 	for i, raw := range txs {
 		tx := new(types.Transaction)
 		if err := decodeTransaction(tx, raw); err != nil {
-			out[i] = err.Error()
+			out[i] = engine.AddResult{Code: engine.AddInvalid, Text: err.Error()}
 			continue
 		}
 		batch, at = append(batch, tx), append(at, i)
 	}
 	for j, err := range e.eth.TxPool().Add(batch, true) {
-		if err != nil && !errors.Is(err, txpool.ErrAlreadyKnown) && !e.known(batch[j].Hash()) {
-			out[at[j]] = err.Error()
-		}
+		out[at[j]] = addResult(err, err != nil && e.known(batch[j].Hash()))
 	}
 	return out, nil
+}
+
+// addResult sorts the pool's errors. known says that the transaction is in the chain, which the pool cannot tell from a
+// nonce that another one has used.
+func addResult(err error, known bool) engine.AddResult {
+	is := func(targets ...error) bool {
+		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
+	}
+	code := engine.AddInvalid
+	switch {
+	case err == nil:
+		return engine.AddResult{Code: engine.AddAdded}
+	case known || is(txpool.ErrAlreadyKnown):
+		return engine.AddResult{Code: engine.AddKnown}
+	case is(core.ErrNonceTooLow):
+		code = engine.AddStale
+	case is(txpool.ErrUnderpriced, txpool.ErrReplaceUnderpriced, txpool.ErrTxGasPriceTooLow, core.ErrFeeCapTooLow):
+		code = engine.AddUnderpriced
+	case is(legacypool.ErrTxPoolOverflow, txpool.ErrOutOfCapacity, txpool.ErrAccountLimitExceeded, txpool.ErrInflightTxLimitReached):
+		code = engine.AddFull
+	}
+	return engine.AddResult{Code: code, Text: err.Error()}
 }
 
 func decodeTransaction(tx *types.Transaction, raw []byte) error {

@@ -8,6 +8,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/alys-node/alys/sdk/engine"
 )
 
 func TestAddTransactions(t *testing.T) {
@@ -27,24 +29,26 @@ func TestAddTransactions(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		tx   []byte
+		code engine.AddCode
 		want string
 	}{
-		{"one that waits already", waiting, ""},
-		{"one that is in a block", mined, ""},
-		{"a new one", transfer(2), ""},
-		{"one with the nonce of a mined one", sign(&types.LegacyTx{GasPrice: big.NewInt(2e9), Gas: 21_000, To: &common.Address{7}}), "nonce too low"},
-		{"one of another chain", otherChain, "chain id"},
-		{"garbage", []byte{1, 2, 3}, "decode transaction"},
-		{"nothing", nil, "decode transaction"},
-		{"a blob transaction", []byte{3, 0xc0}, "blob transactions (type 3) are not part of this chain"},
+		{"one that waits already", waiting, engine.AddKnown, ""},
+		{"one that is in a block", mined, engine.AddKnown, ""},
+		{"a new one", transfer(2), engine.AddAdded, ""},
+		{"one with the nonce of a mined one", sign(&types.LegacyTx{GasPrice: big.NewInt(2e9), Gas: 21_000, To: &common.Address{7}}), engine.AddStale, "nonce too low"},
+		{"a cheap one in the place of another", sign(&types.LegacyTx{Nonce: 1, GasPrice: big.NewInt(2e9), Gas: 21_000, To: &common.Address{7}}), engine.AddUnderpriced, "underpriced"},
+		{"one of another chain", otherChain, engine.AddInvalid, "chain id"},
+		{"garbage", []byte{1, 2, 3}, engine.AddInvalid, "decode transaction"},
+		{"nothing", nil, engine.AddInvalid, "decode transaction"},
+		{"a blob transaction", []byte{3, 0xc0}, engine.AddInvalid, "blob transactions (type 3) are not part of this chain"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := n.AddTransactions(t.Context(), [][]byte{tc.tx})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got[0] == "" != (tc.want == "") || !strings.Contains(got[0], tc.want) {
-				t.Fatalf("got %q, want %q", got[0], tc.want)
+			if got[0].Code != tc.code || got[0].Text == "" != (tc.want == "") || !strings.Contains(got[0].Text, tc.want) {
+				t.Fatalf("got %+v, want %s %q", got[0], tc.code, tc.want)
 			}
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/alys-node/alys/sdk/signer"
 )
 
@@ -24,8 +26,8 @@ var (
 	ErrExists = errors.New("the folder holds the key already")
 )
 
-// MaxKeys is how many keystores of a folder are read.
-const MaxKeys = 4096
+// MaxKeys is how many files of a folder are read.
+const MaxKeys = 1024
 
 const (
 	keystoreExt  = ".json"
@@ -59,7 +61,7 @@ func OpenDir(path string) (*Dir, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, &FileError{path, fmt.Sprintf("make it: mkdir -p -m 700 %s", path), err}
+		return nil, &FileError{path, fmt.Sprintf("make it: mkdir -p -m 700 %s; `alys keys new` makes it with a first key", path), err}
 	case err != nil:
 		return nil, &FileError{path, "check the rights of the folders above it", err}
 	case !st.IsDir():
@@ -71,6 +73,28 @@ func OpenDir(path string) (*Dir, error) {
 		}
 	}
 	return &Dir{path}, nil
+}
+
+// MakeDir makes the folder, closed to others, and what is missing above it, durably: a key that is saved there is not lost
+// with its folder. A folder that exists is left as it is. Its errors are a *FileError.
+func MakeDir(path string) error {
+	parent := filepath.Dir(path)
+	if _, err := os.Stat(parent); errors.Is(err, os.ErrNotExist) && parent != path {
+		if err := MakeDir(parent); err != nil {
+			return err
+		}
+	}
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(parent)
+	}
+	if err != nil {
+		return &FileError{path, "make it (mkdir -p -m 700 " + path + "), or name another folder", err}
+	}
+	return nil
 }
 
 // List reads every keystore, in the order of file names. What cannot be used is in the second result, each a
@@ -87,8 +111,8 @@ func (d *Dir) List() ([]Entry, []error) {
 		if n.IsDir() || strings.HasPrefix(n.Name(), ".") || filepath.Ext(n.Name()) != keystoreExt {
 			continue
 		}
-		if len(entries) == MaxKeys {
-			return entries, append(faults, &FileError{d.path, "use several folders", fmt.Errorf("more than %d keystores", MaxKeys)})
+		if len(entries)+len(faults) == MaxKeys {
+			return entries, append(faults, &FileError{d.path, "use several folders", fmt.Errorf("more than %d files", MaxKeys)})
 		}
 		path := filepath.Join(d.path, n.Name())
 		k, err := d.read(path)
@@ -120,28 +144,38 @@ func (d *Dir) read(path string) (*Keystore, error) {
 	return k, nil
 }
 
-// readPrivate reads a regular file that only its owner may read. The mode is asked of the open file.
+// readPrivate reads a regular file that only its owner may read.
 func readPrivate(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator's own folder
+	b, mode, err := readRegular(path)
 	if err != nil {
-		return nil, &FileError{path, "it must be readable for the user that runs the node: chown, then chmod 600 " + path, err}
+		return nil, err
+	}
+	if perm := mode.Perm(); perm&0o077 != 0 {
+		return nil, &FileError{path, "close it: chmod 600 " + path, fmt.Errorf("mode %04o: %w", perm, ErrOpenToOthers)}
+	}
+	return b, nil
+}
+
+// readRegular reads a regular file up to one byte more than a keystore may have. The mode is asked of the open file.
+// Opening does not wait, or a named pipe in the folder would stop the signer.
+func readRegular(path string) ([]byte, os.FileMode, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, &FileError{path, "it must be readable for the user that runs the node: chown, then chmod 600 " + path, err}
 	}
 	defer func() { _ = f.Close() }()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, &FileError{path, "check the file", err}
+		return nil, 0, &FileError{path, "check the file", err}
 	}
 	if !st.Mode().IsRegular() {
-		return nil, &FileError{path, "move it out of the folder", errors.New("is not a regular file")}
-	}
-	if perm := st.Mode().Perm(); perm&0o077 != 0 {
-		return nil, &FileError{path, "close it: chmod 600 " + path, fmt.Errorf("mode %04o: %w", perm, ErrOpenToOthers)}
+		return nil, 0, &FileError{path, "move it out of the folder", errors.New("is not a regular file")}
 	}
 	b, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
-		return nil, &FileError{path, "check the disk", err}
+		return nil, 0, &FileError{path, "check the disk", err}
 	}
-	return b, nil
+	return b, st.Mode(), nil
 }
 
 // Save writes a keystore, mode 0600, and returns when it is durable. ErrRemoved and ErrExists as they say.
@@ -160,6 +194,9 @@ func (d *Dir) Save(k *Keystore) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(d.path, fileName(k.ID())+keystoreExt)
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) { // one that List could not read may still be the only copy
+		return "", fmt.Errorf("save %s: %w: %s", k.ID(), errors.Join(ErrExists, err), path)
+	}
 	return path, writeDurable(path, b)
 }
 
@@ -218,7 +255,7 @@ func (d *Dir) filesOf(id signer.KeyID) ([]string, error) {
 	}
 	var paths []string
 	for _, p := range names {
-		b, err := os.ReadFile(p) //nolint:gosec // the operator's own folder
+		b, _, err := readRegular(p)
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +277,7 @@ func fileName(id signer.KeyID) string {
 
 // writeDurable makes or replaces a file of mode 0600: a reader after a crash sees the old file or the whole new one.
 func writeDurable(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*"+keystoreExt) // mode 0600; Remove finds what a crash left
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -260,7 +297,7 @@ func writeDurable(path string, b []byte) error {
 }
 
 func syncDir(path string) error {
-	d, err := os.Open(path) //nolint:gosec // the operator's own folder
+	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}

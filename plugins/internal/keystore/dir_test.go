@@ -1,11 +1,16 @@
 package keystore_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/alys-node/alys/plugins/internal/keystore"
 )
@@ -58,6 +63,28 @@ func TestOpenDirRefusesAFolderThatIsNotPrivate(t *testing.T) {
 	}
 	if _, err := keystore.OpenDir(file); err == nil {
 		t.Error("a file was opened as a folder")
+	}
+}
+
+func TestMakeDirIsPrivateAndLeavesWhatIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b", "keys")
+	if err := keystore.MakeDir(path); err != nil {
+		t.Fatal(err)
+	}
+	openDir(t, path)
+	if err := os.Chmod(path, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := keystore.MakeDir(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keystore.OpenDir(path); !errors.Is(err, keystore.ErrOpenToOthers) { // the operator's own decision stands
+		t.Errorf("got %v, want ErrOpenToOthers", err)
+	}
+	file := filepath.Join(path, "file")
+	write(t, file, nil)
+	if _, ok := errors.AsType[*keystore.FileError](keystore.MakeDir(filepath.Join(file, "x", "keys"))); !ok {
+		t.Error("a folder was made in a file")
 	}
 }
 
@@ -167,4 +194,129 @@ func TestRemovalThatCannotFinishSaysSoAndTheKeyStaysOut(t *testing.T) {
 	if entries, _ := d.List(); len(entries) != 0 {
 		t.Errorf("the key is still listed: %v", entries)
 	}
+}
+
+// TestNamedPipeDoesNotStopTheSigner has a pipe that nobody writes to: opening it would wait for ever.
+func TestNamedPipeDoesNotStopTheSigner(t *testing.T) {
+	path, file := folder(t)
+	pipe := filepath.Join(path, "pipe.json")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := openDir(t, path)
+	entries, faults := d.List()
+	if len(entries) != 1 || entries[0].Path != file || len(faults) != 1 {
+		t.Errorf("got %v, %v", entries, faults)
+	}
+	if f, ok := errors.AsType[*keystore.FileError](faults[0]); !ok || f.Path != pipe || !strings.Contains(f.Error(), pipe) {
+		t.Errorf("got %v, want a fault of the pipe", faults[0])
+	}
+	if err := d.Remove(entries[0].Keystore.ID(), time.Unix(1, 0)); err == nil { // nobody can say what is in it
+		t.Error("the removal said done")
+	}
+}
+
+func TestSaveSparesAFileThatCannotBeRead(t *testing.T) {
+	path, _ := folder(t)
+	d := openDir(t, path)
+	secret, err := keystore.Secp256k1.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Destroy()
+	file, err := d.Save(seal(t, keystore.Secp256k1, secret, "first"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil { // so that List finds a fault and no key
+		t.Fatal(err)
+	}
+	before := readFile(t, file)
+	if _, err := d.Save(seal(t, keystore.Secp256k1, secret, "second")); !errors.Is(err, keystore.ErrExists) {
+		t.Errorf("got %v, want ErrExists", err)
+	}
+	if !bytes.Equal(readFile(t, file), before) {
+		t.Error("the file was overwritten")
+	}
+}
+
+func TestRemoveFindsWhatACrashLeft(t *testing.T) {
+	path, _ := folder(t)
+	left := filepath.Join(path, ".tmp-1234.json") // a save that was cut before its rename
+	write(t, left, readVector(t, "erc2335-scrypt.json"))
+	d := openDir(t, path)
+	entries, faults := d.List()
+	if len(entries) != 1 || len(faults) != 0 {
+		t.Fatalf("got %v, %v", entries, faults)
+	}
+	if err := d.Remove(entries[0].Keystore.ID(), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the key is still on disk: %v", err)
+	}
+}
+
+func TestMoreFilesThanAreReadIsSaid(t *testing.T) {
+	path, _ := folder(t)
+	for i := range keystore.MaxKeys {
+		write(t, filepath.Join(path, fmt.Sprintf("a%04d.json", i)), nil)
+	}
+	_, faults := openDir(t, path).List()
+	if n := len(faults); n != keystore.MaxKeys+1 || !strings.Contains(faults[n-1].Error(), "more than") {
+		t.Errorf("got %d faults, the last %v", n, faults[n-1])
+	}
+}
+
+func TestFullDiskLeavesNothingBehind(t *testing.T) {
+	path, file := folder(t)
+	d := openDir(t, path)
+	id := parse(t, readFile(t, file)).ID()
+	limitFiles(t, 10, func() {
+		secret, err := keystore.Secp256k1.Generate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer secret.Destroy()
+		if _, err := d.Save(seal(t, keystore.Secp256k1, secret, "password")); !errors.Is(err, unix.EFBIG) {
+			t.Errorf("save: got %v, want the disk's reason", err)
+		}
+		if err := d.Remove(id, time.Unix(1, 0)); !errors.Is(err, unix.EFBIG) {
+			t.Errorf("remove: got %v, want the disk's reason", err)
+		}
+	})
+	names, err := os.ReadDir(path)
+	if err != nil || len(names) != 1 {
+		t.Errorf("got %v, %v, want the old keystore alone", names, err)
+	}
+	if entries, faults := d.List(); len(entries) != 1 || len(faults) != 0 {
+		t.Errorf("got %v, %v", entries, faults)
+	}
+}
+
+// limitFiles runs fn while this process's files may have n bytes at most, which meets a write like a full disk.
+func limitFiles(t *testing.T, n uint64, fn func()) {
+	t.Helper()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: n, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	fn()
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

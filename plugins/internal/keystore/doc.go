@@ -12,5 +12,5 @@
 // removed key leaves a tombstone, which is durable before anything is destroyed, and is never loaded again.
 //
 // Passwords are taken as EIP-2335 says: NFKD, without control characters. So the newline at the end of a password file
-// is no part of the password.
+// is no part of the password. Bytes that are not UTF-8 seal nothing, because they would all count as one character.
 package keystore

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/scrypt"
 	"golang.org/x/text/unicode/norm"
@@ -19,6 +20,9 @@ import (
 
 // ErrMismatch means that a keystore's public key is not the one of its secret.
 var ErrMismatch = errors.New("the keystore's pubkey is not the public key of its secret")
+
+// ErrBadPassword means that a password may not seal a key.
+var ErrBadPassword = errors.New("the password cannot seal a keystore")
 
 // rounds is the PBKDF2 work of new keystores, the EIP's.
 const rounds = 262_144
@@ -53,6 +57,20 @@ func (k *Keystore) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode keystore: %w", err)
 	}
 	return append(b, '\n'), nil
+}
+
+// checkPassword refuses what may not seal a key. Bytes that are not UTF-8 all count as one and the same character, so
+// a password of random bytes would be a weak one.
+func checkPassword(password []byte) error {
+	if !utf8.Valid(password) {
+		return fmt.Errorf("it is not UTF-8 text (for a random one: openssl rand -hex 32): %w", ErrBadPassword)
+	}
+	pw := normalize(password)
+	defer clear(pw)
+	if len(pw) == 0 {
+		return fmt.Errorf("it is empty: %w", ErrBadPassword)
+	}
+	return nil
 }
 
 // Open unseals the secret into locked memory. signer.ErrWrongPassword when the password does not fit, ErrMismatch when
@@ -90,10 +108,10 @@ type SealRequest struct {
 	Label    string // at most 1,024 bytes
 }
 
-// Seal makes a keystore.
+// Seal makes a keystore. ErrBadPassword for a password that is empty or not UTF-8.
 func Seal(r SealRequest) (*Keystore, error) {
-	if pw := normalize(r.Password); len(pw) == 0 {
-		return nil, errors.New("a keystore needs a password")
+	if err := checkPassword(r.Password); err != nil {
+		return nil, fmt.Errorf("seal keystore: %w", err)
 	}
 	k := &Keystore{doc: document{Scheme: r.Scheme, Description: r.Label, Version: 4, UUID: newUUID()}}
 	c := &k.doc.Crypto

@@ -96,6 +96,9 @@ func TestPublishedVectorsOpen(t *testing.T) {
 					break
 				}
 			}
+			if k.Slow() {
+				return // a wrong password takes as long as the right one
+			}
 			if _, err := k.Open([]byte("testpassword")); !errors.Is(err, signer.ErrWrongPassword) {
 				t.Fatalf("got %v, want ErrWrongPassword", err)
 			}
@@ -166,7 +169,7 @@ func TestWeReadOtherTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crypto, err := keystorev4.New().Encrypt(secret, "pässword")
+	crypto, err := keystorev4.New(keystorev4.WithCost(t, 10)).Encrypt(secret, "pässword")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,15 +264,16 @@ func TestParseRefusesWhatIsOutsideTheLimits(t *testing.T) {
 	}
 }
 
-func TestSealNeedsAPassword(t *testing.T) {
+func TestSealNeedsAProperPassword(t *testing.T) {
 	secret, err := keystore.Secp256k1.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer secret.Destroy()
-	for _, password := range []string{"", "\n", "\x00\x1f"} {
-		if _, err := keystore.Seal(keystore.SealRequest{Scheme: keystore.Secp256k1, Secret: secret, Password: []byte(password)}); err == nil {
-			t.Errorf("%q sealed a keystore", password)
+	for _, password := range []string{"", "\n", "\x00\x1f", "\xff\xfe\x80 random bytes"} {
+		r := keystore.SealRequest{Scheme: keystore.Secp256k1, Secret: secret, Password: []byte(password)}
+		if _, err := keystore.Seal(r); !errors.Is(err, keystore.ErrBadPassword) {
+			t.Errorf("%q: got %v, want ErrBadPassword", password, err)
 		}
 	}
 }
@@ -302,6 +306,45 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%s became %s", k.ID(), again.ID())
 		}
 	})
+}
+
+func TestEachPurposeHasItsScheme(t *testing.T) {
+	for purpose, scheme := range map[signer.Purpose]keystore.Scheme{
+		signer.PurposeApproval: keystore.BLS12381, signer.PurposeBitcoin: keystore.Secp256k1,
+	} {
+		if got, err := keystore.SchemeOf(purpose); err != nil || got != scheme || got.Purpose() != purpose {
+			t.Errorf("%s: got %s for %s, %v", purpose, got, got.Purpose(), err)
+		}
+	}
+	if _, err := keystore.SchemeOf("vote"); err == nil {
+		t.Error("an unknown purpose has a scheme")
+	}
+	if _, err := keystore.Scheme("ed25519").Generate(); err == nil {
+		t.Error("an unknown scheme makes keys")
+	}
+	r := keystore.SealRequest{Scheme: "ed25519", Secret: lock(t, []byte{1}), Password: []byte("password")}
+	if _, err := keystore.Seal(r); err == nil {
+		t.Error("an unknown scheme is sealed")
+	}
+}
+
+func TestSealRefusesALabelThatParseWould(t *testing.T) {
+	secret, err := keystore.Secp256k1.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Destroy()
+	r := keystore.SealRequest{
+		Scheme: keystore.Secp256k1, Secret: secret, Password: []byte("password"), Label: strings.Repeat("x", 1025),
+	}
+	if _, err := keystore.Seal(r); err == nil {
+		t.Error("a keystore that cannot be read back was sealed")
+	}
+	secret.Destroy()
+	r.Label = ""
+	if _, err := keystore.Seal(r); !errors.Is(err, keystore.ErrDestroyed) {
+		t.Errorf("got %v, want ErrDestroyed", err)
+	}
 }
 
 func TestLockedMemory(t *testing.T) {

@@ -39,10 +39,14 @@ type Transaction struct {
 	hashes   *txscript.TxSigHashes
 }
 
-// Parse reads and checks a request. Every error is signer.ErrRefused.
-func Parse(r signer.BitcoinRequest) (*Transaction, error) {
-	if r.Payment.IsZero() || r.Block.Hash.IsZero() {
-		return nil, refuse("the payment or its block is not named")
+// Parse reads and checks a request of the chain with this genesis, by signer.CheckPayment and more. Every error is
+// signer.ErrRefused.
+func Parse(genesis chain.Hash, r signer.BitcoinRequest) (*Transaction, error) {
+	if r.Block.Hash.IsZero() {
+		return nil, refuse("the block of the payment is not named")
+	}
+	if err := signer.CheckPayment(genesis, r); err != nil {
+		return nil, err
 	}
 	tx, err := parseTx(r.Tx)
 	if err != nil {

@@ -65,6 +65,12 @@ func (g *Guard) readAll() error {
 		return fmt.Errorf("read guard folder: %w", err)
 	}
 	for _, n := range names {
+		if strings.HasPrefix(n.Name(), tempPrefix) { // never answered, and nobody else writes here
+			if err := os.Remove(filepath.Join(g.dir, n.Name())); err != nil {
+				return fmt.Errorf("remove what a crash left: %w", err)
+			}
+			continue
+		}
 		id, ok := subjectOf(n.Name())
 		if !ok {
 			continue

@@ -19,6 +19,9 @@ var ErrCorrupt = errors.New("guard file is damaged")
 
 const format = "alys-signer-guard/1"
 
+// tempPrefix begins the name of a file that is being written; Open removes what a crash left.
+const tempPrefix = ".tmp-"
+
 // maxFile is the longest guard file that is read, in bytes; approvals are compacted long before.
 const maxFile = 1 << 30
 
@@ -65,7 +68,7 @@ func createJournal(path string, lines []line) (*journal, error) {
 		content, j.head = append(content, b...), hash
 	}
 	j.size = int64(len(content))
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +96,7 @@ func openJournal(path string, apply func(line) error) (j *journal, cut int, err 
 	if st.Size() > maxFile {
 		return nil, 0, fmt.Errorf("%s has %d bytes: %w", path, st.Size(), ErrCorrupt)
 	}
-	content, err := os.ReadFile(path) //nolint:gosec // a file of the signer's own folder
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -117,7 +120,7 @@ func openJournal(path string, apply func(line) error) (j *journal, cut int, err 
 	if j.size == 0 {
 		return nil, 0, fmt.Errorf("%s has no first line: %w", path, ErrCorrupt)
 	}
-	if j.file, err = os.OpenFile(path, os.O_RDWR, 0o600); err != nil { //nolint:gosec // as above
+	if j.file, err = os.OpenFile(path, os.O_RDWR, 0o600); err != nil {
 		return nil, 0, err
 	}
 	if len(rest) > 0 {
@@ -131,7 +134,7 @@ func openJournal(path string, apply func(line) error) (j *journal, cut int, err 
 // append makes one line durable. After a failure the file is brought back to what it was; where even that fails,
 // nothing more is recorded.
 func (j *journal) append(l line) error {
-	if j.err != nil {
+	if j.checkPlace(); j.err != nil {
 		return j.err
 	}
 	b, hash, err := encodeLine(j.head, l)
@@ -154,10 +157,13 @@ func (j *journal) append(l line) error {
 
 // checkPlace stops all recording when another file stands at the path: what were written would not be found again.
 func (j *journal) checkPlace() {
+	if j.err != nil {
+		return
+	}
 	ours, err1 := j.file.Stat()
 	there, err2 := os.Stat(j.path)
 	if err := errors.Join(err1, err2); err != nil || !os.SameFile(ours, there) {
-		j.err = errors.Join(fmt.Errorf("guard file %s was replaced, restart the signer", j.path), err)
+		j.err = errors.Join(fmt.Errorf("guard file %s was replaced or moved: put it back and restart the signer", j.path), err)
 	}
 }
 
@@ -195,7 +201,7 @@ func lineHash(prev [32]byte, body []byte) [32]byte {
 }
 
 func syncDir(path string) error {
-	d, err := os.Open(path) //nolint:gosec // the signer's own folder
+	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}

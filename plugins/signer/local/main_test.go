@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/plugins/internal/keystore/keystoretest"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugintest"
@@ -49,29 +50,10 @@ func run(m *testing.M) int {
 // makeKeys makes a folder with an approval key and a Bitcoin key.
 func makeKeys(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "keys")
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := keystore.OpenDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, scheme := range []keystore.Scheme{keystore.BLS12381, keystore.Secp256k1} {
-		secret, err := scheme.Generate()
-		if err != nil {
-			t.Fatal(err)
-		}
-		k, err := keystore.Seal(keystore.SealRequest{Scheme: scheme, Secret: secret, Password: []byte(password)})
-		secret.Destroy()
-		if err == nil {
-			_, err = dir.Save(k)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return path
+	return keystoretest.Folder(t, map[string][]byte{
+		"a.json": keystoretest.New(t, keystore.BLS12381, password),
+		"b.json": keystoretest.New(t, keystore.Secp256k1, password),
+	})
 }
 
 // instance is one configured plugin that can be killed and started again.
@@ -171,7 +153,7 @@ func TestKilledAtAnyMomentNothingIsSignedTwice(t *testing.T) {
 				asked <- slot
 			}
 		}()
-		for range rand.IntN(20) { //nolint:gosec // a random moment
+		for range rand.IntN(20) {
 			<-asked
 		}
 		i.kill(t)

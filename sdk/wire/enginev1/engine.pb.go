@@ -540,10 +540,11 @@ type StatusResponse struct {
 	ChainId       uint64                 `protobuf:"varint,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
 	Genesis       []byte                 `protobuf:"bytes,3,opt,name=genesis,proto3" json:"genesis,omitempty"`
 	Forks         []*Fork                `protobuf:"bytes,4,rep,name=forks,proto3" json:"forks,omitempty"`
-	Horizon       uint64                 `protobuf:"varint,5,opt,name=horizon,proto3" json:"horizon,omitempty"`
-	Heads         *Heads                 `protobuf:"bytes,6,opt,name=heads,proto3" json:"heads,omitempty"`
-	Syncing       bool                   `protobuf:"varint,7,opt,name=syncing,proto3" json:"syncing,omitempty"`
-	WalletRpc     string                 `protobuf:"bytes,8,opt,name=wallet_rpc,json=walletRpc,proto3" json:"wallet_rpc,omitempty"`
+	// The first timestamp (unix seconds) that the engine cannot execute. Absent: it executes by the last of forks for ever.
+	Horizon       *uint64 `protobuf:"varint,5,opt,name=horizon,proto3,oneof" json:"horizon,omitempty"`
+	Heads         *Heads  `protobuf:"bytes,6,opt,name=heads,proto3" json:"heads,omitempty"`
+	Syncing       bool    `protobuf:"varint,7,opt,name=syncing,proto3" json:"syncing,omitempty"`
+	WalletRpc     string  `protobuf:"bytes,8,opt,name=wallet_rpc,json=walletRpc,proto3" json:"wallet_rpc,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -607,8 +608,8 @@ func (x *StatusResponse) GetForks() []*Fork {
 }
 
 func (x *StatusResponse) GetHorizon() uint64 {
-	if x != nil {
-		return x.Horizon
+	if x != nil && x.Horizon != nil {
+		return *x.Horizon
 	}
 	return 0
 }
@@ -643,8 +644,10 @@ type BuildRequest struct {
 	Withdrawals      []*Withdrawal          `protobuf:"bytes,5,rep,name=withdrawals,proto3" json:"withdrawals,omitempty"`
 	ParentBeaconRoot []byte                 `protobuf:"bytes,6,opt,name=parent_beacon_root,json=parentBeaconRoot,proto3,oneof" json:"parent_beacon_root,omitempty"`
 	GasLimit         uint64                 `protobuf:"varint,7,opt,name=gas_limit,json=gasLimit,proto3" json:"gas_limit,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// When the best payload so far is wanted; 0: by the call's deadline.
+	AnswerByUnixMilli int64 `protobuf:"varint,8,opt,name=answer_by_unix_milli,json=answerByUnixMilli,proto3" json:"answer_by_unix_milli,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *BuildRequest) Reset() {
@@ -722,6 +725,13 @@ func (x *BuildRequest) GetParentBeaconRoot() []byte {
 func (x *BuildRequest) GetGasLimit() uint64 {
 	if x != nil {
 		return x.GasLimit
+	}
+	return 0
+}
+
+func (x *BuildRequest) GetAnswerByUnixMilli() int64 {
+	if x != nil {
+		return x.AnswerByUnixMilli
 	}
 	return 0
 }
@@ -883,11 +893,12 @@ func (x *ImportRequest) GetForkchoice() *Forkchoice {
 }
 
 type PayloadStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Hash          []byte                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
-	Verdict       string                 `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
-	LatestValid   []byte                 `protobuf:"bytes,3,opt,name=latest_valid,json=latestValid,proto3" json:"latest_valid,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Hash  []byte                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	// "VALID", "INVALID" or "SYNCING".
+	Verdict       string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	LatestValid   []byte `protobuf:"bytes,3,opt,name=latest_valid,json=latestValid,proto3" json:"latest_valid,omitempty"`
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1404,8 +1415,9 @@ func (x *AddTransactionsRequest) GetTransactions() [][]byte {
 }
 
 type AddTransactionsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Errors        []string               `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each transaction, in order.
+	Results       []*AddResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1440,11 +1452,65 @@ func (*AddTransactionsResponse) Descriptor() ([]byte, []int) {
 	return file_alys_engine_v1_engine_proto_rawDescGZIP(), []int{22}
 }
 
-func (x *AddTransactionsResponse) GetErrors() []string {
+func (x *AddTransactionsResponse) GetResults() []*AddResult {
 	if x != nil {
-		return x.Errors
+		return x.Results
 	}
 	return nil
+}
+
+type AddResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "added", "known", "stale", "underpriced", "invalid" or "full". Another one means: not taken.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Why it was not taken.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddResult) Reset() {
+	*x = AddResult{}
+	mi := &file_alys_engine_v1_engine_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddResult) ProtoMessage() {}
+
+func (x *AddResult) ProtoReflect() protoreflect.Message {
+	mi := &file_alys_engine_v1_engine_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddResult.ProtoReflect.Descriptor instead.
+func (*AddResult) Descriptor() ([]byte, []int) {
+	return file_alys_engine_v1_engine_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *AddResult) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *AddResult) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
 }
 
 type PendingTransactionsRequest struct {
@@ -1456,7 +1522,7 @@ type PendingTransactionsRequest struct {
 
 func (x *PendingTransactionsRequest) Reset() {
 	*x = PendingTransactionsRequest{}
-	mi := &file_alys_engine_v1_engine_proto_msgTypes[23]
+	mi := &file_alys_engine_v1_engine_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1534,7 @@ func (x *PendingTransactionsRequest) String() string {
 func (*PendingTransactionsRequest) ProtoMessage() {}
 
 func (x *PendingTransactionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_alys_engine_v1_engine_proto_msgTypes[23]
+	mi := &file_alys_engine_v1_engine_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1547,7 @@ func (x *PendingTransactionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingTransactionsRequest.ProtoReflect.Descriptor instead.
 func (*PendingTransactionsRequest) Descriptor() ([]byte, []int) {
-	return file_alys_engine_v1_engine_proto_rawDescGZIP(), []int{23}
+	return file_alys_engine_v1_engine_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PendingTransactionsRequest) GetLimit() uint32 {
@@ -1500,7 +1566,7 @@ type PendingTransactionsResponse struct {
 
 func (x *PendingTransactionsResponse) Reset() {
 	*x = PendingTransactionsResponse{}
-	mi := &file_alys_engine_v1_engine_proto_msgTypes[24]
+	mi := &file_alys_engine_v1_engine_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1578,7 @@ func (x *PendingTransactionsResponse) String() string {
 func (*PendingTransactionsResponse) ProtoMessage() {}
 
 func (x *PendingTransactionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_alys_engine_v1_engine_proto_msgTypes[24]
+	mi := &file_alys_engine_v1_engine_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1591,7 @@ func (x *PendingTransactionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingTransactionsResponse.ProtoReflect.Descriptor instead.
 func (*PendingTransactionsResponse) Descriptor() ([]byte, []int) {
-	return file_alys_engine_v1_engine_proto_rawDescGZIP(), []int{24}
+	return file_alys_engine_v1_engine_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PendingTransactionsResponse) GetTransactions() [][]byte {
@@ -1590,17 +1656,19 @@ const file_alys_engine_v1_engine_proto_rawDesc = "" +
 	"\x04Fork\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\ttimestamp\x18\x02 \x01(\x04R\ttimestamp\"\x0f\n" +
-	"\rStatusRequest\"\x98\x02\n" +
+	"\rStatusRequest\"\xa9\x02\n" +
 	"\x0eStatusResponse\x12%\n" +
 	"\x0eclient_version\x18\x01 \x01(\tR\rclientVersion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\x04R\achainId\x12\x18\n" +
 	"\agenesis\x18\x03 \x01(\fR\agenesis\x12*\n" +
-	"\x05forks\x18\x04 \x03(\v2\x14.alys.engine.v1.ForkR\x05forks\x12\x18\n" +
-	"\ahorizon\x18\x05 \x01(\x04R\ahorizon\x12+\n" +
+	"\x05forks\x18\x04 \x03(\v2\x14.alys.engine.v1.ForkR\x05forks\x12\x1d\n" +
+	"\ahorizon\x18\x05 \x01(\x04H\x00R\ahorizon\x88\x01\x01\x12+\n" +
 	"\x05heads\x18\x06 \x01(\v2\x15.alys.engine.v1.HeadsR\x05heads\x12\x18\n" +
 	"\asyncing\x18\a \x01(\bR\asyncing\x12\x1d\n" +
 	"\n" +
-	"wallet_rpc\x18\b \x01(\tR\twalletRpc\"\xaf\x02\n" +
+	"wallet_rpc\x18\b \x01(\tR\twalletRpcB\n" +
+	"\n" +
+	"\b_horizon\"\xe0\x02\n" +
 	"\fBuildRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\fR\x06parent\x12\x1c\n" +
 	"\ttimestamp\x18\x02 \x01(\x04R\ttimestamp\x12#\n" +
@@ -1609,7 +1677,8 @@ const file_alys_engine_v1_engine_proto_rawDesc = "" +
 	"prevRandao\x12<\n" +
 	"\vwithdrawals\x18\x05 \x03(\v2\x1a.alys.engine.v1.WithdrawalR\vwithdrawals\x121\n" +
 	"\x12parent_beacon_root\x18\x06 \x01(\fH\x00R\x10parentBeaconRoot\x88\x01\x01\x12\x1b\n" +
-	"\tgas_limit\x18\a \x01(\x04R\bgasLimitB\x15\n" +
+	"\tgas_limit\x18\a \x01(\x04R\bgasLimit\x12/\n" +
+	"\x14answer_by_unix_milli\x18\b \x01(\x03R\x11answerByUnixMilliB\x15\n" +
 	"\x13_parent_beacon_root\"B\n" +
 	"\rBuildResponse\x121\n" +
 	"\x04data\x18\x01 \x01(\v2\x1d.alys.engine.v1.ExecutionDataR\x04data\"R\n" +
@@ -1653,9 +1722,12 @@ const file_alys_engine_v1_engine_proto_rawDesc = "" +
 	"\x10ReceiptsResponse\x123\n" +
 	"\breceipts\x18\x01 \x03(\v2\x17.alys.engine.v1.ReceiptR\breceipts\"<\n" +
 	"\x16AddTransactionsRequest\x12\"\n" +
-	"\ftransactions\x18\x01 \x03(\fR\ftransactions\"1\n" +
-	"\x17AddTransactionsResponse\x12\x16\n" +
-	"\x06errors\x18\x01 \x03(\tR\x06errors\"2\n" +
+	"\ftransactions\x18\x01 \x03(\fR\ftransactions\"N\n" +
+	"\x17AddTransactionsResponse\x123\n" +
+	"\aresults\x18\x01 \x03(\v2\x19.alys.engine.v1.AddResultR\aresults\"3\n" +
+	"\tAddResult\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"2\n" +
 	"\x1aPendingTransactionsRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"A\n" +
 	"\x1bPendingTransactionsResponse\x12\"\n" +
@@ -1681,7 +1753,7 @@ func file_alys_engine_v1_engine_proto_rawDescGZIP() []byte {
 	return file_alys_engine_v1_engine_proto_rawDescData
 }
 
-var file_alys_engine_v1_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_alys_engine_v1_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_alys_engine_v1_engine_proto_goTypes = []any{
 	(*Withdrawal)(nil),                  // 0: alys.engine.v1.Withdrawal
 	(*Payload)(nil),                     // 1: alys.engine.v1.Payload
@@ -1706,8 +1778,9 @@ var file_alys_engine_v1_engine_proto_goTypes = []any{
 	(*ReceiptsResponse)(nil),            // 20: alys.engine.v1.ReceiptsResponse
 	(*AddTransactionsRequest)(nil),      // 21: alys.engine.v1.AddTransactionsRequest
 	(*AddTransactionsResponse)(nil),     // 22: alys.engine.v1.AddTransactionsResponse
-	(*PendingTransactionsRequest)(nil),  // 23: alys.engine.v1.PendingTransactionsRequest
-	(*PendingTransactionsResponse)(nil), // 24: alys.engine.v1.PendingTransactionsResponse
+	(*AddResult)(nil),                   // 23: alys.engine.v1.AddResult
+	(*PendingTransactionsRequest)(nil),  // 24: alys.engine.v1.PendingTransactionsRequest
+	(*PendingTransactionsResponse)(nil), // 25: alys.engine.v1.PendingTransactionsResponse
 }
 var file_alys_engine_v1_engine_proto_depIdxs = []int32{
 	0,  // 0: alys.engine.v1.Payload.withdrawals:type_name -> alys.engine.v1.Withdrawal
@@ -1727,25 +1800,26 @@ var file_alys_engine_v1_engine_proto_depIdxs = []int32{
 	2,  // 14: alys.engine.v1.MaybeExecutionData.data:type_name -> alys.engine.v1.ExecutionData
 	17, // 15: alys.engine.v1.Receipt.logs:type_name -> alys.engine.v1.Log
 	18, // 16: alys.engine.v1.ReceiptsResponse.receipts:type_name -> alys.engine.v1.Receipt
-	6,  // 17: alys.engine.v1.Engine.Status:input_type -> alys.engine.v1.StatusRequest
-	8,  // 18: alys.engine.v1.Engine.Build:input_type -> alys.engine.v1.BuildRequest
-	11, // 19: alys.engine.v1.Engine.Import:input_type -> alys.engine.v1.ImportRequest
-	14, // 20: alys.engine.v1.Engine.Payloads:input_type -> alys.engine.v1.PayloadsRequest
-	19, // 21: alys.engine.v1.Engine.Receipts:input_type -> alys.engine.v1.ReceiptsRequest
-	21, // 22: alys.engine.v1.Engine.AddTransactions:input_type -> alys.engine.v1.AddTransactionsRequest
-	23, // 23: alys.engine.v1.Engine.PendingTransactions:input_type -> alys.engine.v1.PendingTransactionsRequest
-	7,  // 24: alys.engine.v1.Engine.Status:output_type -> alys.engine.v1.StatusResponse
-	9,  // 25: alys.engine.v1.Engine.Build:output_type -> alys.engine.v1.BuildResponse
-	13, // 26: alys.engine.v1.Engine.Import:output_type -> alys.engine.v1.ImportResponse
-	15, // 27: alys.engine.v1.Engine.Payloads:output_type -> alys.engine.v1.PayloadsResponse
-	20, // 28: alys.engine.v1.Engine.Receipts:output_type -> alys.engine.v1.ReceiptsResponse
-	22, // 29: alys.engine.v1.Engine.AddTransactions:output_type -> alys.engine.v1.AddTransactionsResponse
-	24, // 30: alys.engine.v1.Engine.PendingTransactions:output_type -> alys.engine.v1.PendingTransactionsResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 17: alys.engine.v1.AddTransactionsResponse.results:type_name -> alys.engine.v1.AddResult
+	6,  // 18: alys.engine.v1.Engine.Status:input_type -> alys.engine.v1.StatusRequest
+	8,  // 19: alys.engine.v1.Engine.Build:input_type -> alys.engine.v1.BuildRequest
+	11, // 20: alys.engine.v1.Engine.Import:input_type -> alys.engine.v1.ImportRequest
+	14, // 21: alys.engine.v1.Engine.Payloads:input_type -> alys.engine.v1.PayloadsRequest
+	19, // 22: alys.engine.v1.Engine.Receipts:input_type -> alys.engine.v1.ReceiptsRequest
+	21, // 23: alys.engine.v1.Engine.AddTransactions:input_type -> alys.engine.v1.AddTransactionsRequest
+	24, // 24: alys.engine.v1.Engine.PendingTransactions:input_type -> alys.engine.v1.PendingTransactionsRequest
+	7,  // 25: alys.engine.v1.Engine.Status:output_type -> alys.engine.v1.StatusResponse
+	9,  // 26: alys.engine.v1.Engine.Build:output_type -> alys.engine.v1.BuildResponse
+	13, // 27: alys.engine.v1.Engine.Import:output_type -> alys.engine.v1.ImportResponse
+	15, // 28: alys.engine.v1.Engine.Payloads:output_type -> alys.engine.v1.PayloadsResponse
+	20, // 29: alys.engine.v1.Engine.Receipts:output_type -> alys.engine.v1.ReceiptsResponse
+	22, // 30: alys.engine.v1.Engine.AddTransactions:output_type -> alys.engine.v1.AddTransactionsResponse
+	25, // 31: alys.engine.v1.Engine.PendingTransactions:output_type -> alys.engine.v1.PendingTransactionsResponse
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_alys_engine_v1_engine_proto_init() }
@@ -1755,6 +1829,7 @@ func file_alys_engine_v1_engine_proto_init() {
 	}
 	file_alys_engine_v1_engine_proto_msgTypes[1].OneofWrappers = []any{}
 	file_alys_engine_v1_engine_proto_msgTypes[2].OneofWrappers = []any{}
+	file_alys_engine_v1_engine_proto_msgTypes[7].OneofWrappers = []any{}
 	file_alys_engine_v1_engine_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1762,7 +1837,7 @@ func file_alys_engine_v1_engine_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_alys_engine_v1_engine_proto_rawDesc), len(file_alys_engine_v1_engine_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

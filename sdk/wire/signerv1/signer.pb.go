@@ -108,7 +108,7 @@ type Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "bls:0x…" or "secp256k1:02…".
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "approval" or "bitcoin".
+	// "approval" or "bitcoin". The host skips a key with another one.
 	Purpose       string `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
 	Label         string `protobuf:"bytes,3,opt,name=label,proto3" json:"label,omitempty"`
 	Possession    []byte `protobuf:"bytes,4,opt,name=possession,proto3" json:"possession,omitempty"`
@@ -360,11 +360,12 @@ func (x *ApproveBatchResponse) GetResults() []*ApproveResult {
 }
 
 type ApproveResult struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Signature []byte                 `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"`
-	// The reason of the error as in ErrorInfo, empty for a signature.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for an error.
+	Signature []byte `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The reasons of the error as in ErrorInfo; "INTERNAL" for an error that has none. Empty for a signature.
+	Reasons       []string `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	Message       string   `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -406,11 +407,11 @@ func (x *ApproveResult) GetSignature() []byte {
 	return nil
 }
 
-func (x *ApproveResult) GetReason() string {
+func (x *ApproveResult) GetReasons() []string {
 	if x != nil {
-		return x.Reason
+		return x.Reasons
 	}
-	return ""
+	return nil
 }
 
 func (x *ApproveResult) GetMessage() string {
@@ -475,7 +476,7 @@ func (x *Prevout) GetScript() []byte {
 type BitcoinInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Index uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// "p2wsh" or "taproot_script".
+	// "p2wsh" or "taproot_script". A signer refuses another one.
 	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Script        []byte `protobuf:"bytes,3,opt,name=script,proto3" json:"script,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -534,16 +535,25 @@ func (x *BitcoinInput) GetScript() []byte {
 }
 
 type SignBitcoinRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Payment       []byte                 `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
-	BlockHeight   uint64                 `protobuf:"varint,3,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
-	BlockHash     []byte                 `protobuf:"bytes,4,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
-	Tx            []byte                 `protobuf:"bytes,5,opt,name=tx,proto3" json:"tx,omitempty"`
-	Prevouts      []*Prevout             `protobuf:"bytes,6,rep,name=prevouts,proto3" json:"prevouts,omitempty"`
-	Inputs        []*BitcoinInput        `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty lets a collecting signer use every member's key.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// SHA-256 of "alys/payment/1", a zero byte, the genesis block's hash and base_tx.
+	Payment     []byte `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
+	BlockHeight uint64 `protobuf:"varint,3,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
+	BlockHash   []byte `protobuf:"bytes,4,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
+	// Bitcoin consensus encoding without witness.
+	Tx       []byte          `protobuf:"bytes,5,opt,name=tx,proto3" json:"tx,omitempty"`
+	Prevouts []*Prevout      `protobuf:"bytes,6,rep,name=prevouts,proto3" json:"prevouts,omitempty"`
+	Inputs   []*BitcoinInput `protobuf:"bytes,7,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	// 0 when tx is base_tx, else the number of the fee bump.
+	Version uint32 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	BaseTx  []byte `protobuf:"bytes,9,opt,name=base_tx,json=baseTx,proto3" json:"base_tx,omitempty"`
+	// "payout" or "sweep". A signer refuses another one.
+	Kind             string `protobuf:"bytes,10,opt,name=kind,proto3" json:"kind,omitempty"`
+	FederationSerial uint64 `protobuf:"varint,11,opt,name=federation_serial,json=federationSerial,proto3" json:"federation_serial,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SignBitcoinRequest) Reset() {
@@ -625,6 +635,34 @@ func (x *SignBitcoinRequest) GetInputs() []*BitcoinInput {
 	return nil
 }
 
+func (x *SignBitcoinRequest) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *SignBitcoinRequest) GetBaseTx() []byte {
+	if x != nil {
+		return x.BaseTx
+	}
+	return nil
+}
+
+func (x *SignBitcoinRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SignBitcoinRequest) GetFederationSerial() uint64 {
+	if x != nil {
+		return x.FederationSerial
+	}
+	return 0
+}
+
 type BitcoinSignature struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Input         uint32                 `protobuf:"varint,1,opt,name=input,proto3" json:"input,omitempty"`
@@ -686,10 +724,14 @@ func (x *BitcoinSignature) GetSignature() []byte {
 }
 
 type SignBitcoinResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Signatures    []*BitcoinSignature    `protobuf:"bytes,1,rep,name=signatures,proto3" json:"signatures,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Signatures []*BitcoinSignature    `protobuf:"bytes,1,rep,name=signatures,proto3" json:"signatures,omitempty"`
+	// "complete", "pending" or "final_partial"; another one is read as pending.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// With pending: when to ask again; 0 leaves it to the host.
+	RetryAfterMillis uint32 `protobuf:"varint,3,opt,name=retry_after_millis,json=retryAfterMillis,proto3" json:"retry_after_millis,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SignBitcoinResponse) Reset() {
@@ -727,6 +769,20 @@ func (x *SignBitcoinResponse) GetSignatures() []*BitcoinSignature {
 		return x.Signatures
 	}
 	return nil
+}
+
+func (x *SignBitcoinResponse) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SignBitcoinResponse) GetRetryAfterMillis() uint32 {
+	if x != nil {
+		return x.RetryAfterMillis
+	}
+	return 0
 }
 
 type ProveRequest struct {
@@ -790,8 +846,10 @@ func (x *ProveRequest) GetNonce() []byte {
 }
 
 type ProveResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Signature     []byte                 `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Signature []byte                 `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"`
+	// "bls" (96 bytes), "bip340" (64 bytes) or "ecdsa" (strict DER, low S, no sighash byte).
+	Scheme        string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -831,6 +889,13 @@ func (x *ProveResponse) GetSignature() []byte {
 		return x.Signature
 	}
 	return nil
+}
+
+func (x *ProveResponse) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
 }
 
 type Floor struct {
@@ -1123,12 +1188,13 @@ func (x *WatchRequest) GetAck() string {
 }
 
 type WatchResponse struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Id               string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Kind             string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Subject          string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	Data             []byte                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
-	ExpiresUnixMilli int64                  `protobuf:"varint,5,opt,name=expires_unix_milli,json=expiresUnixMilli,proto3" json:"expires_unix_milli,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The host acknowledges and skips a kind that it does not know.
+	Kind             string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Subject          string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Data             []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	ExpiresUnixMilli int64  `protobuf:"varint,5,opt,name=expires_unix_milli,json=expiresUnixMilli,proto3" json:"expires_unix_milli,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1589,10 +1655,10 @@ const file_alys_signer_v1_signer_proto_rawDesc = "" +
 	"\x13ApproveBatchRequest\x12:\n" +
 	"\brequests\x18\x01 \x03(\v2\x1e.alys.signer.v1.ApproveRequestR\brequests\"O\n" +
 	"\x14ApproveBatchResponse\x127\n" +
-	"\aresults\x18\x01 \x03(\v2\x1d.alys.signer.v1.ApproveResultR\aresults\"_\n" +
+	"\aresults\x18\x01 \x03(\v2\x1d.alys.signer.v1.ApproveResultR\aresults\"a\n" +
 	"\rApproveResult\x12\x1c\n" +
-	"\tsignature\x18\x01 \x01(\fR\tsignature\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\tsignature\x18\x01 \x01(\fR\tsignature\x12\x18\n" +
+	"\areasons\x18\x02 \x03(\tR\areasons\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"7\n" +
 	"\aPrevout\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x03R\x05value\x12\x16\n" +
@@ -1600,7 +1666,7 @@ const file_alys_signer_v1_signer_proto_rawDesc = "" +
 	"\fBitcoinInput\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
-	"\x06script\x18\x03 \x01(\fR\x06script\"\xfd\x01\n" +
+	"\x06script\x18\x03 \x01(\fR\x06script\"\xf1\x02\n" +
 	"\x12SignBitcoinRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\apayment\x18\x02 \x01(\fR\apayment\x12!\n" +
@@ -1609,22 +1675,30 @@ const file_alys_signer_v1_signer_proto_rawDesc = "" +
 	"block_hash\x18\x04 \x01(\fR\tblockHash\x12\x0e\n" +
 	"\x02tx\x18\x05 \x01(\fR\x02tx\x123\n" +
 	"\bprevouts\x18\x06 \x03(\v2\x17.alys.signer.v1.PrevoutR\bprevouts\x124\n" +
-	"\x06inputs\x18\a \x03(\v2\x1c.alys.signer.v1.BitcoinInputR\x06inputs\"e\n" +
+	"\x06inputs\x18\a \x03(\v2\x1c.alys.signer.v1.BitcoinInputR\x06inputs\x12\x18\n" +
+	"\aversion\x18\b \x01(\rR\aversion\x12\x17\n" +
+	"\abase_tx\x18\t \x01(\fR\x06baseTx\x12\x12\n" +
+	"\x04kind\x18\n" +
+	" \x01(\tR\x04kind\x12+\n" +
+	"\x11federation_serial\x18\v \x01(\x04R\x10federationSerial\"e\n" +
 	"\x10BitcoinSignature\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\rR\x05input\x12\x1d\n" +
 	"\n" +
 	"public_key\x18\x02 \x01(\fR\tpublicKey\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"W\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x9b\x01\n" +
 	"\x13SignBitcoinResponse\x12@\n" +
 	"\n" +
 	"signatures\x18\x01 \x03(\v2 .alys.signer.v1.BitcoinSignatureR\n" +
-	"signatures\"P\n" +
+	"signatures\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12,\n" +
+	"\x12retry_after_millis\x18\x03 \x01(\rR\x10retryAfterMillis\"P\n" +
 	"\fProveRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
 	"\agenesis\x18\x02 \x01(\fR\agenesis\x12\x14\n" +
-	"\x05nonce\x18\x03 \x01(\fR\x05nonce\"-\n" +
+	"\x05nonce\x18\x03 \x01(\fR\x05nonce\"E\n" +
 	"\rProveResponse\x12\x1c\n" +
-	"\tsignature\x18\x01 \x01(\fR\tsignature\"E\n" +
+	"\tsignature\x18\x01 \x01(\fR\tsignature\x12\x16\n" +
+	"\x06scheme\x18\x02 \x01(\tR\x06scheme\"E\n" +
 	"\x05Floor\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\x04R\x04slot\x12\x16\n" +

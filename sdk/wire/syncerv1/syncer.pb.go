@@ -253,6 +253,7 @@ type Batch struct {
 	Millis        uint32                 `protobuf:"varint,6,opt,name=millis,proto3" json:"millis,omitempty"`
 	Blame         bool                   `protobuf:"varint,7,opt,name=blame,proto3" json:"blame,omitempty"`
 	Reason        string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	HedgeOf       uint64                 `protobuf:"varint,9,opt,name=hedge_of,json=hedgeOf,proto3" json:"hedge_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -341,6 +342,13 @@ func (x *Batch) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Batch) GetHedgeOf() uint64 {
+	if x != nil {
+		return x.HedgeOf
+	}
+	return 0
 }
 
 type Pressure struct {
@@ -524,9 +532,11 @@ func (x *Tip) GetTarget() uint64 {
 }
 
 type Refused struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Batch         uint64                 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Batch  uint64                 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The refused order's.
+	Sequence      uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -575,7 +585,15 @@ func (x *Refused) GetReason() string {
 	return ""
 }
 
-// RunRequest is one event of the host.
+func (x *Refused) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// RunRequest is one event of the host. One without an event, or with one that the plugin does not know, only grants
+// credits.
 type RunRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Epoch   uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -739,10 +757,12 @@ func (*RunRequest_Pressure) isRunRequest_Event() {}
 func (*RunRequest_Refused) isRunRequest_Event() {}
 
 type Assign struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Batch         uint64                 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`
-	Range         *Range                 `protobuf:"bytes,2,opt,name=range,proto3" json:"range,omitempty"`
-	Peer          string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Batch uint64                 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	Range *Range                 `protobuf:"bytes,2,opt,name=range,proto3" json:"range,omitempty"`
+	Peer  string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	// Not 0: an assigned batch of the same range on another peer; the first good answer of the two is taken.
+	HedgeOf       uint64 `protobuf:"varint,4,opt,name=hedge_of,json=hedgeOf,proto3" json:"hedge_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -796,6 +816,13 @@ func (x *Assign) GetPeer() string {
 		return x.Peer
 	}
 	return ""
+}
+
+func (x *Assign) GetHedgeOf() uint64 {
+	if x != nil {
+		return x.HedgeOf
+	}
+	return 0
 }
 
 type Cancel struct {
@@ -990,10 +1017,12 @@ func (x *Complete) GetTarget() uint64 {
 	return 0
 }
 
-// RunResponse is one order of the strategy.
+// RunResponse is one order of the strategy. The host answers one that it does not know with Refused.
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Chosen by the strategy and echoed in Refused.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Types that are valid to be assigned to Order:
 	//
 	//	*RunResponse_Assign
@@ -1039,6 +1068,13 @@ func (*RunResponse) Descriptor() ([]byte, []int) {
 func (x *RunResponse) GetEpoch() uint64 {
 	if x != nil {
 		return x.Epoch
+	}
+	return 0
+}
+
+func (x *RunResponse) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
 	}
 	return 0
 }
@@ -1151,7 +1187,7 @@ const file_alys_syncer_v1_syncer_proto_rawDesc = "" +
 	"\x06failed\x18\b \x01(\rR\x06failed\x12\x1c\n" +
 	"\tauthority\x18\t \x01(\bR\tauthority\x12\x12\n" +
 	"\x04gone\x18\n" +
-	" \x01(\bR\x04gone\"\xca\x01\n" +
+	" \x01(\bR\x04gone\"\xe5\x01\n" +
 	"\x05Batch\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
 	"\x05range\x18\x02 \x01(\v2\x15.alys.syncer.v1.RangeR\x05range\x12\x12\n" +
@@ -1160,7 +1196,8 @@ const file_alys_syncer_v1_syncer_proto_rawDesc = "" +
 	"\x05bytes\x18\x05 \x01(\x04R\x05bytes\x12\x16\n" +
 	"\x06millis\x18\x06 \x01(\rR\x06millis\x12\x14\n" +
 	"\x05blame\x18\a \x01(\bR\x05blame\x12\x16\n" +
-	"\x06reason\x18\b \x01(\tR\x06reason\"\x80\x01\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x19\n" +
+	"\bhedge_of\x18\t \x01(\x04R\ahedgeOf\"\x80\x01\n" +
 	"\bPressure\x12%\n" +
 	"\x0ebuffered_bytes\x18\x01 \x01(\x04R\rbufferedBytes\x12!\n" +
 	"\fbuffer_limit\x18\x02 \x01(\x04R\vbufferLimit\x12*\n" +
@@ -1172,10 +1209,11 @@ const file_alys_syncer_v1_syncer_proto_rawDesc = "" +
 	"\abatches\x18\x04 \x03(\v2\x15.alys.syncer.v1.BatchR\abatches\"5\n" +
 	"\x03Tip\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\x04R\x06cursor\x12\x16\n" +
-	"\x06target\x18\x02 \x01(\x04R\x06target\"7\n" +
+	"\x06target\x18\x02 \x01(\x04R\x06target\"S\n" +
 	"\aRefused\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\x04R\x05batch\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xee\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xee\x02\n" +
 	"\n" +
 	"RunRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1187,11 +1225,12 @@ const file_alys_syncer_v1_syncer_proto_rawDesc = "" +
 	"\x03tip\x18\r \x01(\v2\x13.alys.syncer.v1.TipH\x00R\x03tip\x126\n" +
 	"\bpressure\x18\x0e \x01(\v2\x18.alys.syncer.v1.PressureH\x00R\bpressure\x123\n" +
 	"\arefused\x18\x0f \x01(\v2\x17.alys.syncer.v1.RefusedH\x00R\arefusedB\a\n" +
-	"\x05event\"_\n" +
+	"\x05event\"z\n" +
 	"\x06Assign\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\x04R\x05batch\x12+\n" +
 	"\x05range\x18\x02 \x01(\v2\x15.alys.syncer.v1.RangeR\x05range\x12\x12\n" +
-	"\x04peer\x18\x03 \x01(\tR\x04peer\"\x1e\n" +
+	"\x04peer\x18\x03 \x01(\tR\x04peer\x12\x19\n" +
+	"\bhedge_of\x18\x04 \x01(\x04R\ahedgeOf\"\x1e\n" +
 	"\x06Cancel\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\x04R\x05batch\"L\n" +
 	"\bPenalise\x12\x12\n" +
@@ -1201,9 +1240,10 @@ const file_alys_syncer_v1_syncer_proto_rawDesc = "" +
 	"\x06Window\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"\"\n" +
 	"\bComplete\x12\x16\n" +
-	"\x06target\x18\x01 \x01(\x04R\x06target\"\xb2\x02\n" +
+	"\x06target\x18\x01 \x01(\x04R\x06target\"\xce\x02\n" +
 	"\vRunResponse\x12\x14\n" +
-	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x120\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x120\n" +
 	"\x06assign\x18\n" +
 	" \x01(\v2\x16.alys.syncer.v1.AssignH\x00R\x06assign\x120\n" +
 	"\x06cancel\x18\v \x01(\v2\x16.alys.syncer.v1.CancelH\x00R\x06cancel\x126\n" +

@@ -191,10 +191,10 @@ func (t *tester) Approve(context.Context, signer.Approval) (chain.BLSSignature, 
 	return chain.BLSSignature{}, signer.ErrRefused
 }
 
-func (t *tester) SignBitcoin(context.Context, signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
-	return nil, errors.New("no such thing")
+func (t *tester) SignBitcoin(context.Context, signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
+	return signer.BitcoinAnswer{}, errors.New("no such thing")
 }
 
-func (t *tester) Prove(context.Context, signer.Challenge) ([]byte, error) {
-	return nil, signer.ErrUnknownKey
+func (t *tester) Prove(context.Context, signer.Challenge) (signer.Proof, error) {
+	return signer.Proof{}, signer.ErrUnknownKey
 }

@@ -93,14 +93,17 @@ func (b *bad) Approve(ctx context.Context, a signer.Approval) (chain.BLSSignatur
 	return b.key.Sign(signer.ApprovalRoot(a.Header)), nil
 }
 
-func (b *bad) SignBitcoin(context.Context, signer.BitcoinRequest) ([]signer.BitcoinSignature, error) {
-	return nil, errors.New("no such thing")
+func (b *bad) SignBitcoin(context.Context, signer.BitcoinRequest) (signer.BitcoinAnswer, error) {
+	return signer.BitcoinAnswer{}, errors.New("no such thing")
 }
 
-func (b *bad) Prove(_ context.Context, c signer.Challenge) ([]byte, error) {
+// RaiseFloor takes floors and forgets them: this signer has no guard.
+func (b *bad) RaiseFloor(context.Context, []signer.Floor) error { return nil }
+
+func (b *bad) Prove(_ context.Context, c signer.Challenge) (signer.Proof, error) {
 	if b.mode == "lies-at-once" {
 		c.Nonce[0]++
 	}
 	sig := b.key.Sign(signer.ChallengeRoot(c))
-	return sig[:], nil
+	return signer.Proof{Scheme: signer.ProofBLS, Signature: sig[:]}, nil
 }

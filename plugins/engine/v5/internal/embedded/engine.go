@@ -155,7 +155,7 @@ func (e *Engine) Receipts(ctx context.Context, hash chain.Hash) ([]chain.Receipt
 }
 
 // AddTransactions implements engine.EngineWithPool.
-func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]string, error) {
+func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]engine.AddResult, error) {
 	g, err := e.serving()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/alys-node/alys/plugins/internal/keystore"
@@ -34,7 +35,7 @@ func (*Signer) Schema() schema.Block {
 		Attributes: []schema.Attribute{
 			{
 				Name: "keystore", Type: schema.Path, Required: true,
-				Doc: "The folder of the keystores; folder 0700, files 0600.",
+				Doc: "The folder of the keystores; folder 0700, files 0600. It is made when it is missing.",
 			},
 			{
 				Name: "password", Type: schema.String, Sensitive: true,
@@ -58,8 +59,14 @@ func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostic
 	if err := c.Decode(&s); err != nil {
 		return diag.Diagnostics{diag.Errorf(nil, "see the plugin's schema: alys plugin inspect", "%s", err)}
 	}
-	ds := s.checkUnlock()
+	ds := s.check()
+	if s.Keystore == "" {
+		return ds
+	}
 	dir, err := keystore.OpenDir(s.Keystore)
+	if errors.Is(err, os.ErrNotExist) {
+		return append(ds, noKeys(s.Keystore+" does not exist yet"))
+	}
 	if err != nil {
 		return append(ds, finding(err))
 	}
@@ -68,19 +75,28 @@ func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostic
 		ds = append(ds, finding(f))
 	}
 	if len(entries) == 0 && len(faults) == 0 {
-		ds = append(ds, diag.Diagnostic{
-			Severity: diag.Warning, Path: []string{"keystore"}, Summary: s.Keystore + " holds no keystores",
-			Detail: "make a key with `alys keys new`, or copy a keystore there; until then the signer signs nothing",
-		})
+		ds = append(ds, noKeys(s.Keystore+" holds no keystores"))
 	}
 	if len(entries) > 0 && s.Unlock == unlockConfig && s.Password != "" && ctx.Err() == nil {
+		_ = harden() // Configure says when it cannot be done
 		ds = append(ds, tryPassword(entries, s.Password)...)
 	}
 	return ds
 }
 
-func (s settings) checkUnlock() diag.Diagnostics {
+// noKeys is the warning of a signer before its first key, which `alys keys new` makes through the signer itself.
+func noKeys(summary string) diag.Diagnostic {
+	return diag.Diagnostic{
+		Severity: diag.Warning, Path: []string{"keystore"}, Summary: summary,
+		Detail: "make a key with `alys keys new`, or copy a keystore there; until then the signer signs nothing",
+	}
+}
+
+// check finds what is wrong with the block by itself.
+func (s settings) check() diag.Diagnostics {
 	switch {
+	case s.Keystore == "":
+		return diag.Diagnostics{diag.Errorf([]string{"keystore"}, `name a folder, as in keystore = "./keys"`, "the keystore folder has no name")}
 	case s.Unlock != unlockConfig && s.Unlock != unlockPrompt:
 		return diag.Diagnostics{diag.Errorf([]string{"unlock"}, `write "config" or "prompt"`, "unlock is %q", s.Unlock)}
 	case s.Unlock == unlockConfig && s.Password == "":
@@ -118,8 +134,7 @@ func tryPassword(entries []keystore.Entry, password string) diag.Diagnostics {
 // finding makes a diagnostic of a fault of the keystore folder. A removed key's file is left alone with a warning.
 func finding(err error) diag.Diagnostic {
 	d := diag.Errorf([]string{"keystore"}, "", "%s", err)
-	var f *keystore.FileError
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*keystore.FileError](err); ok {
 		d.Detail = f.Hint
 	}
 	if errors.Is(err, keystore.ErrRemoved) {
@@ -138,17 +153,20 @@ func (*Signer) Resources(_ context.Context, c lifecycle.Config) ([]lifecycle.Res
 
 func guardDir(h lifecycle.Host) string { return filepath.Join(h.DataDir, "guard") }
 
-// load decodes the block and opens the keystore folder for Configure: any fault that is an error stops the plugin.
+// load decodes the block and opens the keystore folder, made when it is missing, for Configure: any fault that is an error stops the plugin.
 func load(c lifecycle.Config) (settings, *keystore.Dir, []keystore.Entry, error) {
 	var s settings
 	if err := c.Decode(&s); err != nil {
 		return s, nil, nil, err
 	}
-	if err := s.checkUnlock().Err(); err != nil {
+	if err := s.check().Err(); err != nil {
 		return s, nil, nil, err
 	}
 	if c.Host.DataDir == "" || c.Host.Genesis.IsZero() {
 		return s, nil, nil, errors.New("the host told no data folder or no genesis hash")
+	}
+	if err := keystore.MakeDir(s.Keystore); err != nil {
+		return s, nil, nil, fmt.Errorf("%s", finding(err))
 	}
 	dir, err := keystore.OpenDir(s.Keystore)
 	if err != nil {

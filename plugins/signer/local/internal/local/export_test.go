@@ -11,3 +11,8 @@ func Unlocked(s *Signer, id signer.KeyID) *keystore.Locked {
 	defer s.keys.mu.RUnlock()
 	return s.keys.keys[id].secret
 }
+
+// Hold puts a key into use, as a call does that has opened its keystore.
+func Hold(s *Signer, k *keystore.Keystore, secret *keystore.Locked) error {
+	return s.keys.hold(k, secret)
+}

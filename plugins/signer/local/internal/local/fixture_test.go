@@ -2,15 +2,13 @@ package local_test
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
-	keystorev4 "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
 
 	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/plugins/internal/keystore/keystoretest"
 	"github.com/alys-node/alys/plugins/signer/local/internal/local"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/lifecycle"
@@ -21,68 +19,23 @@ var genesis = chain.TaggedHash("test/genesis")
 
 const password = "correct horse"
 
-// sealed are keystores that the tests copy, because sealing is slow on purpose: two approval keys and a Bitcoin key.
-var sealed = sync.OnceValues(func() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for name, scheme := range map[string]keystore.Scheme{
-		"a.json": keystore.BLS12381, "b.json": keystore.BLS12381, "c.json": keystore.Secp256k1,
-	} {
-		b, err := newKeystore(scheme, password)
-		if err != nil {
-			return nil, err
-		}
-		files[name] = b
-	}
-	return files, nil
-})
-
-// newKeystore makes a keystore that opens quickly: with a thousandth of the work of one that is used.
-func newKeystore(scheme keystore.Scheme, password string) ([]byte, error) {
-	secret, err := scheme.Generate()
-	if err != nil {
-		return nil, err
-	}
-	defer secret.Destroy()
-	k, err := keystore.Seal(keystore.SealRequest{Scheme: scheme, Secret: secret, Password: []byte(password), Label: "test"})
-	if err != nil {
-		return nil, err
-	}
-	b, err := k.Encode()
-	if err != nil {
-		return nil, err
-	}
-	var doc map[string]any
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, err
-	}
-	err = secret.Use(func(secret []byte) (err error) {
-		quick := keystorev4.New(keystorev4.WithCost(new(testing.T), 8)) // it only wants to see that this is a test
-		doc["crypto"], err = quick.Encrypt(secret, password)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(doc)
+// sealed are keystores that the tests share: two approval keys and a Bitcoin key.
+var sealed struct {
+	sync.Once
+	files map[string][]byte
 }
 
 // keyFolder is a fresh folder with the three keystores.
 func keyFolder(t testing.TB) string {
 	t.Helper()
-	files, err := sealed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(t.TempDir(), "keys")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			t.Fatal(err)
+	sealed.Do(func() {
+		sealed.files = map[string][]byte{
+			"a.json": keystoretest.New(t, keystore.BLS12381, password),
+			"b.json": keystoretest.New(t, keystore.BLS12381, password),
+			"c.json": keystoretest.New(t, keystore.Secp256k1, password),
 		}
-	}
-	return dir
+	})
+	return keystoretest.Folder(t, sealed.files)
 }
 
 // block is the plugin's config block; the host fills in defaults, so all keys are there.

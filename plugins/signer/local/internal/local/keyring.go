@@ -25,6 +25,7 @@ type keyring struct {
 	mu       sync.RWMutex // guards all below
 	keys     map[signer.KeyID]*held
 	password *keystore.Locked // what the keystores opened with; nil before
+	gone     bool             // destroyed: nothing is held any more
 }
 
 // held is one key. It is replaced, never changed.
@@ -148,6 +149,9 @@ func (k *keyring) sealed() []*keystore.Keystore {
 func (k *keyring) remember(password []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.gone {
+		return keystore.ErrDestroyed
+	}
 	if k.password != nil || len(password) == 0 {
 		return nil
 	}
@@ -171,6 +175,10 @@ func (k *keyring) hold(ks *keystore.Keystore, secret *keystore.Locked) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.gone { // a call that outlived Drain
+		secret.Destroy()
+		return keystore.ErrDestroyed
+	}
 	k.keys[ks.ID()] = h
 	return nil
 }
@@ -207,7 +215,7 @@ func (k *keyring) add(r signer.NewKey) (signer.Key, error) {
 	}
 	if err != nil {
 		secret.Destroy()
-		if errors.Is(err, keystore.ErrRemoved) || errors.Is(err, keystore.ErrExists) {
+		if errors.Is(err, keystore.ErrRemoved) || errors.Is(err, keystore.ErrExists) || errors.Is(err, keystore.ErrBadPassword) {
 			return signer.Key{}, fmt.Errorf("%w: %w", signer.ErrRefused, err)
 		}
 		return signer.Key{}, err
@@ -264,6 +272,9 @@ func (k *keyring) export(id signer.KeyID, password []byte) ([]byte, error) {
 	ks, err := keystore.Seal(keystore.SealRequest{
 		Scheme: h.store.Scheme(), Secret: h.secret, Password: password, Label: h.store.Label(),
 	})
+	if errors.Is(err, keystore.ErrBadPassword) {
+		return nil, fmt.Errorf("%w: %w", signer.ErrRefused, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -298,6 +309,7 @@ func (k *keyring) remove(id signer.KeyID, at time.Time) error {
 func (k *keyring) destroy() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.gone = true
 	for _, h := range k.keys {
 		if h.secret != nil {
 			h.secret.Destroy()

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/plugins/internal/keystore/keystoretest"
 	"github.com/alys-node/alys/plugins/internal/watermark"
 	"github.com/alys-node/alys/plugins/signer/local/internal/local"
 	"github.com/alys-node/alys/sdk/bls"
@@ -52,10 +54,7 @@ func TestPromptStaysLockedUntilUnlock(t *testing.T) {
 
 func TestKeyUnderAnotherPasswordIsDegraded(t *testing.T) {
 	keys := keyFolder(t)
-	b, err := newKeystore(keystore.BLS12381, "another")
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := keystoretest.New(t, keystore.BLS12381, "another")
 	if err := os.WriteFile(filepath.Join(keys, "d.json"), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -189,19 +188,147 @@ func TestExportObeysPolicyAndNeedsAPassword(t *testing.T) {
 	}
 }
 
-func TestEmptyFolderServesItsFirstKey(t *testing.T) {
-	keys := filepath.Join(t.TempDir(), "keys")
-	if err := os.Mkdir(keys, 0o700); err != nil {
-		t.Fatal(err)
+// TestFirstKey is `alys keys new` on a machine that has none: the folder is empty, or not there, nor what is above it.
+func TestFirstKey(t *testing.T) {
+	tests := []struct {
+		name string
+		keys func(t *testing.T) string
+	}{
+		{"in an empty folder", func(t *testing.T) string { return keystoretest.Folder(t, nil) }},
+		{"in a missing folder", func(t *testing.T) string { return filepath.Join(t.TempDir(), "keys") }},
+		{"in a missing folder of a missing folder", func(t *testing.T) string { return filepath.Join(t.TempDir(), "alys", "fed-0", "keys") }},
 	}
-	s := start(t, unlocked(keys).config(t, t.TempDir()))
-	wantState(t, s, lifecycle.Degraded)
-	k, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeApproval})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := unlocked(tt.keys(t))
+			c := b.config(t, t.TempDir())
+			s := start(t, c)
+			wantState(t, s, lifecycle.Degraded)
+			if st, err := os.Stat(b.Keystore); err != nil || st.Mode().Perm() != 0o700 {
+				t.Fatalf("got mode %v, %v, want 0700", st, err)
+			}
+			k, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeApproval})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantState(t, s, lifecycle.Ready)
+			if _, err := s.Approve(t.Context(), signer.Approval{Key: k.ID, Header: header(1, 1)}); err != nil {
+				t.Fatal(err)
+			}
+			drain(t, s)
+			s = start(t, c)
+			wantState(t, s, lifecycle.Ready)
+			if ids := keysOf(t, s, signer.PurposeApproval); len(ids) != 1 || ids[0] != k.ID {
+				t.Errorf("after a restart: got %v, want %s", ids, k.ID)
+			}
+		})
+	}
+}
+
+// TestFirstKeyWithPrompt has no password in its block: the first key is sealed under one that comes with the call.
+func TestFirstKeyWithPrompt(t *testing.T) {
+	c := prompting(filepath.Join(t.TempDir(), "keys")).config(t, t.TempDir())
+	s := start(t, c)
+	if _, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeApproval}); !errors.Is(err, signer.ErrLocked) {
+		t.Fatalf("without a password: got %v, want ErrLocked", err)
+	}
+	made, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeApproval, Password: signer.Secret(password)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantState(t, s, lifecycle.Ready)
-	if _, err := s.Approve(t.Context(), signer.Approval{Key: k.ID, Header: header(1, 1)}); err != nil {
+	drain(t, s)
+	s = start(t, c)
+	wantState(t, s, lifecycle.Locked)
+	if err := s.Unlock(t.Context(), signer.Secret(password)); err != nil {
 		t.Fatal(err)
+	}
+	wantState(t, s, lifecycle.Ready)
+	if ids := keysOf(t, s, signer.PurposeApproval); len(ids) != 1 || ids[0] != made.ID {
+		t.Errorf("got %v, want %s", ids, made.ID)
+	}
+}
+
+func TestFolderThatCannotBeMadeStopsThePlugin(t *testing.T) {
+	keys := keyFolder(t)
+	b := unlocked(filepath.Join(keys, "a.json", "keys"))
+	err := local.New(hclog.NewNullLogger()).Configure(t.Context(), b.config(t, t.TempDir()))
+	if err == nil || !strings.Contains(err.Error(), b.Keystore) {
+		t.Errorf("got %v, want a failure that names the folder", err)
+	}
+}
+
+func TestPasswordsThatCannotSealAreRefused(t *testing.T) {
+	s := start(t, unlocked(keyFolder(t)).config(t, t.TempDir()))
+	for _, bad := range []string{"\n", "\xff\xfe"} {
+		r := signer.NewKey{Purpose: signer.PurposeApproval, Password: signer.Secret(bad)}
+		if _, err := s.CreateKey(t.Context(), r); !errors.Is(err, signer.ErrRefused) {
+			t.Errorf("create with %q: got %v, want a refusal", bad, err)
+		}
+		if _, err := s.ExportKey(t.Context(), keysOf(t, s, signer.PurposeApproval)[0], signer.Secret(bad)); !errors.Is(err, signer.ErrRefused) {
+			t.Errorf("export with %q: got %v, want a refusal", bad, err)
+		}
+	}
+}
+
+func TestImportsThatAreRefused(t *testing.T) {
+	s := start(t, unlocked(keyFolder(t)).config(t, t.TempDir()))
+	ks := keystoretest.New(t, keystore.BLS12381, "theirs")
+	tests := []struct {
+		name string
+		key  signer.NewKey
+		want error
+	}{
+		{"of another scheme", signer.NewKey{Purpose: signer.PurposeBitcoin, Import: ks, Password: signer.Secret("theirs")}, signer.ErrRefused},
+		{"no keystore", signer.NewKey{Purpose: signer.PurposeApproval, Import: []byte("{}")}, signer.ErrRefused},
+		{"under another password", signer.NewKey{Purpose: signer.PurposeApproval, Import: ks}, signer.ErrWrongPassword},
+		{"for no purpose", signer.NewKey{Purpose: "vote"}, signer.ErrRefused},
+		{"with a label too long", signer.NewKey{Purpose: signer.PurposeApproval, Label: strings.Repeat("x", 300)}, signer.ErrRefused},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := s.CreateKey(t.Context(), tt.key); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestGuardFileThatVanishedFailsTheSigner is what an operator sees who moves the data folder of a running node.
+func TestGuardFileThatVanishedFailsTheSigner(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, unlocked(keyFolder(t)).config(t, data))
+	key := keysOf(t, s, signer.PurposeApproval)[0]
+	if _, err := s.Approve(t.Context(), signer.Approval{Key: key, Header: header(1, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(data, "guard"), filepath.Join(data, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Approve(t.Context(), signer.Approval{Key: key, Header: header(2, 1)}); !errors.Is(err, signer.ErrUnavailable) {
+		t.Errorf("got %v, want a failure", err)
+	}
+	wantState(t, s, lifecycle.Failed)
+}
+
+// TestUnlockThatOutlivesDrainLeavesNoKey is an unlock that was still deriving when the drain's time was up.
+func TestUnlockThatOutlivesDrainLeavesNoKey(t *testing.T) {
+	s := start(t, prompting(keyFolder(t)).config(t, t.TempDir()))
+	for _, scheme := range []keystore.Scheme{keystore.BLS12381, keystore.Secp256k1} {
+		k, err := keystore.Parse(keystoretest.New(t, scheme, password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret, err := k.Open([]byte(password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		drain(t, s)
+		if err := local.Hold(s, k, secret); !errors.Is(err, keystore.ErrDestroyed) {
+			t.Errorf("%s: got %v, want ErrDestroyed", scheme, err)
+		}
+		if err := secret.Use(func([]byte) error { return nil }); !errors.Is(err, keystore.ErrDestroyed) {
+			t.Errorf("%s: the secret is still in memory: %v", scheme, err)
+		}
 	}
 }

@@ -81,20 +81,19 @@ func (s *Signer) Configure(ctx context.Context, c lifecycle.Config) error {
 func (s *Signer) Health(context.Context) (lifecycle.Health, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	h := lifecycle.Health{State: s.state, Progress: s.served.Load()}
-	switch {
-	case s.state == "":
-		h.State, h.Message = lifecycle.Starting, "not configured"
-	case s.state == lifecycle.Draining:
-		h.Message = "draining"
-	default:
-		h.State, h.Message = s.readiness()
-	}
+	h := lifecycle.Health{Progress: s.served.Load()}
+	h.State, h.Message = s.readiness()
 	return h, nil
 }
 
-// readiness is the state of a configured signer. The caller holds mu.
+// readiness is the state as the host sees it, and why. The caller holds mu.
 func (s *Signer) readiness() (lifecycle.State, string) {
+	if s.state == "" {
+		return lifecycle.Starting, "not configured"
+	}
+	if s.state == lifecycle.Draining {
+		return lifecycle.Draining, "draining"
+	}
 	if err := s.guard.Err(); err != nil {
 		return lifecycle.Failed, err.Error()
 	}
@@ -140,10 +139,10 @@ func (s *Signer) Drain(ctx context.Context) error {
 func (s *Signer) begin() (done func(), err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	switch s.state {
-	case "":
+	if s.state == "" {
 		return nil, lifecycle.ErrNotConfigured
-	case lifecycle.Draining:
+	}
+	if s.state == lifecycle.Draining {
 		return nil, lifecycle.ErrDraining
 	}
 	s.calls.Add(1)

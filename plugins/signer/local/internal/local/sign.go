@@ -104,10 +104,10 @@ func (s *Signer) SignUpdate(_ context.Context, u signer.Update) (sig chain.BLSSi
 }
 
 // Prove implements signer.Signer.
-func (s *Signer) Prove(_ context.Context, c signer.Challenge) (proof []byte, err error) {
+func (s *Signer) Prove(_ context.Context, c signer.Challenge) (proof signer.Proof, err error) {
 	done, err := s.begin()
 	if err != nil {
-		return nil, err
+		return proof, err
 	}
 	defer done()
 	purpose := signer.PurposeApproval
@@ -116,16 +116,16 @@ func (s *Signer) Prove(_ context.Context, c signer.Challenge) (proof []byte, err
 	}
 	h, err := s.keys.find(c.Key, purpose)
 	if err != nil {
-		return nil, err
+		return proof, err
 	}
 	if c.Genesis != s.genesis || c.Nonce.IsZero() {
-		return nil, fmt.Errorf("the challenge is of another chain or has no nonce: %w", signer.ErrRefused)
+		return proof, fmt.Errorf("the challenge is of another chain or has no nonce: %w", signer.ErrRefused)
 	}
 	root := signer.ChallengeRoot(c)
 	if purpose == signer.PurposeApproval {
 		err = h.withBLS(func(key *bls.SecretKey) {
 			sig := key.Sign(root)
-			proof = sig[:]
+			proof = signer.Proof{Scheme: signer.ProofBLS, Signature: sig[:]}
 		})
 		return proof, err
 	}
@@ -134,26 +134,26 @@ func (s *Signer) Prove(_ context.Context, c signer.Challenge) (proof []byte, err
 		if err != nil {
 			return fmt.Errorf("sign challenge: %w", err)
 		}
-		proof = sig.Serialize()
+		proof = signer.Proof{Scheme: signer.ProofBIP340, Signature: sig.Serialize()}
 		return nil
 	})
 	return proof, err
 }
 
 // SignBitcoin implements signer.Signer.
-func (s *Signer) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (sigs []signer.BitcoinSignature, err error) {
+func (s *Signer) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (answer signer.BitcoinAnswer, err error) {
 	done, err := s.begin()
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	defer done()
 	h, err := s.keys.find(r.Key, signer.PurposeBitcoin)
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
-	tx, err := spend.Parse(r)
+	tx, err := spend.Parse(s.genesis, r)
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	err = h.withSecp256k1(func(key *btcec.PrivateKey) error {
 		if err := tx.CheckKey(key.PubKey()); err != nil {
@@ -165,10 +165,11 @@ func (s *Signer) SignBitcoin(ctx context.Context, r signer.BitcoinRequest) (sigs
 		if err := s.guard.Spend(watermark.Spend{Payment: r.Payment, TxID: tx.TxID, Outpoints: tx.Outpoints}); err != nil {
 			return err
 		}
-		sigs, err = tx.Sign(key)
+		answer.Signatures, err = tx.Sign(key)
 		return err
 	})
-	return sigs, err
+	answer.State = signer.BitcoinComplete // all that were asked for, with this key
+	return answer, err
 }
 
 // RaiseFloor implements signer.SignerWithFloor. A floor may be of a key that comes later.

@@ -37,7 +37,19 @@ func TestValidateNamesEveryProblemWithWhatToDo(t *testing.T) {
 		{"nothing is wrong", func(*testing.T, string, *block) {}, nil},
 		{
 			"the folder is missing", func(_ *testing.T, keys string, b *block) { b.Keystore = keys + "x" },
-			[]want{{diag.Error, "keystore", "no such file", "mkdir -p -m 700"}},
+			[]want{{diag.Warning, "keystore", "does not exist yet", "alys keys new"}},
+		},
+		{
+			"the folder has no name", func(_ *testing.T, _ string, b *block) { b.Keystore = "" },
+			[]want{{diag.Error, "keystore", "no name", `keystore = "./keys"`}},
+		},
+		{
+			"a file stands in the folder's place", func(_ *testing.T, keys string, b *block) { b.Keystore = filepath.Join(keys, "a.json") },
+			[]want{{diag.Error, "keystore", "is not a folder", "not a file"}},
+		},
+		{
+			"the folder would be in a file", func(_ *testing.T, keys string, b *block) { b.Keystore = filepath.Join(keys, "a.json", "keys") },
+			[]want{{diag.Error, "keystore", "not a directory", "folders above"}},
 		},
 		{
 			"the folder is open", func(t *testing.T, keys string, _ *block) { must(t, os.Chmod(keys, 0o755)) },
@@ -124,6 +136,16 @@ func TestConfigureRefusesAKeystoreOfAnotherPublicKey(t *testing.T) {
 	}
 	if ds := local.New(hclog.NewNullLogger()).Validate(t.Context(), unlocked(keys).config(t, "")); !ds.HasErrors() {
 		t.Error("Validate has nothing against it")
+	}
+}
+
+func TestValidateMakesNoFolder(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	if ds := local.New(hclog.NewNullLogger()).Validate(t.Context(), unlocked(keys).config(t, "")); ds.HasErrors() {
+		t.Fatal(ds)
+	}
+	if _, err := os.Stat(keys); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder was made: %v", err)
 	}
 }
 
