@@ -82,6 +82,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 30s) each
 bench: build ## measure what the README promises, beside its baseline
 	@bash .ci/bench
 
+.PHONY: soak
+soak: build ## swaps and kills of whole nodes for an hour (SOAK_SECONDS)
+	@bash .ci/soak
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(BIN) .tools/bin coverage

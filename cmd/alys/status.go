@@ -79,16 +79,16 @@ func driftText(s admin.Status) string {
 }
 
 func routeText(r admin.RouteStatus) string {
-	text := "primary " + r.Primary
+	parts := []string{"primary " + r.Primary}
 	for _, p := range []struct{ position, plugin string }{{"fallback", r.Fallback}, {"shadow", r.Shadow}} {
 		if p.plugin != "" {
-			text += ", " + p.position + " " + p.plugin
+			parts = append(parts, p.position+" "+p.plugin)
 		}
 	}
 	if r.Canary != "" {
-		text += fmt.Sprintf(", canary %s %d %%", r.Canary, r.CanaryPercent)
+		parts = append(parts, fmt.Sprintf("canary %s %d %%", r.Canary, r.CanaryPercent))
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 func note(s string) string {

@@ -190,8 +190,7 @@ func stream[In any](w http.ResponseWriter, r *http.Request, f func(context.Conte
 }
 
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: "internal", Message: err.Error()}

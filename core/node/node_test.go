@@ -74,7 +74,7 @@ role "sync" {
 // folder is a short path: a socket's is limited.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "n")
+	dir, err := os.MkdirTemp("", "n") //nolint:usetesting // t.TempDir is too long for a socket
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	return dir
@@ -196,6 +196,9 @@ func wantCode(t *testing.T, err error, code string, parts ...string) {
 }
 
 func TestNodeIsOperated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for slots")
+	}
 	t.Parallel()
 	dir := folder(t)
 	write(t, dir, text(t, roles))
@@ -362,7 +365,7 @@ func TestNodeIsOperated(t *testing.T) {
 func TestNodeThatCannotStartLeavesNothingOpen(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer taken.Close() //nolint:errcheck // a test's listener
+	defer taken.Close()
 	for _, test := range []struct {
 		name   string
 		change func(string) string

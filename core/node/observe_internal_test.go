@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/alys-node/alys/core/block"
 	ledger "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/core/driver"
@@ -125,5 +126,30 @@ func TestNewestHeadReplacesTheOneThatWaits(t *testing.T) {
 	}
 	if got := <-n.collect; got.Head.Height != 4 || len(n.collect) != 0 {
 		t.Errorf("head %d waits, want the newest alone", got.Head.Height)
+	}
+}
+
+// TestEveryByteOfABodyIsItsHeaders: whoever alters a block in transit is found before consensus judges the block.
+func TestEveryByteOfABodyIsItsHeaders(t *testing.T) {
+	c := newCarrying(t)
+	_, err := c.engine.AddTransactions(t.Context(), [][]byte{c.transfer()})
+	must(t, err)
+	good := c.grow()
+	b := book{c.chain}
+	must(t, b.CheckBody(good))
+	for name, change := range map[string]func(*block.Block){
+		"a transaction is gone": func(b *block.Block) { b.Execution.Payload.Transactions = nil },
+		"another state root":    func(b *block.Block) { b.Execution.Payload.StateRoot[0]++ },
+		"another gas limit":     func(b *block.Block) { b.Execution.Payload.GasLimit++ },
+		"a beacon root":         func(b *block.Block) { b.Execution.ParentBeaconRoot = &chain.Hash{} },
+		"requests":              func(b *block.Block) { b.Execution.Requests = [][]byte{{1, 2}} },
+		"a deposit":             func(b *block.Block) { b.Deposits = []block.Deposit{{}} },
+		"another certificate":   func(b *block.Block) { b.ParentQC.Signature[0]++ },
+	} {
+		altered := *good
+		change(&altered)
+		if err := b.CheckBody(&altered); !errors.Is(err, block.ErrMismatch) {
+			t.Errorf("%s: got %v, want ErrMismatch", name, err)
+		}
 	}
 }

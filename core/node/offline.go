@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,7 +19,6 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/diag"
 	"github.com/alys-node/alys/sdk/lifecycle"
-	"github.com/alys-node/alys/sdk/schema"
 	"github.com/alys-node/alys/sdk/signer"
 )
 
@@ -135,16 +132,9 @@ func GuardText(raw json.RawMessage) (string, error) {
 	return b.String(), nil
 }
 
-// signerCall is work for a signer while no node runs.
-type signerCall struct {
-	label    string // empty: the only one
-	firstKey bool   // make the folder that the signer's block names, if it is missing
-	do       func(p *config.Plugin, g *host.Generation) error
-}
-
 // withSigner starts a signer of the configuration for a moment.
-func withSigner(ctx context.Context, c *config.Config, call signerCall) error {
-	p, err := findSigner(c, call.label)
+func withSigner(ctx context.Context, c *config.Config, label string, do func(p *config.Plugin, g *host.Generation) error) error {
+	p, err := findSigner(c, label)
 	if err != nil {
 		return err
 	}
@@ -152,27 +142,12 @@ func withSigner(ctx context.Context, c *config.Config, call signerCall) error {
 	if err != nil {
 		return err
 	}
-	var made []string
-	if call.firstKey {
-		made, err = makeKeyFolder(ctx, h, c, p)
-	}
+	one, diags := resolve(ctx, h, c, p)
+	err = diags.Err()
 	if err == nil {
-		err = callSigner(ctx, h, c, p, call)
-	}
-	if err != nil {
-		for _, dir := range made {
-			_ = os.Remove(dir) // only while it is empty
-		}
+		err = launchOnce(ctx, h, one, func(g *host.Generation) error { return do(p, g) })
 	}
 	return errors.Join(err, h.Close())
-}
-
-func callSigner(ctx context.Context, h *host.Host, c *config.Config, p *config.Plugin, call signerCall) error {
-	one, diags := resolve(ctx, h, c, p)
-	if err := diags.Err(); err != nil {
-		return err
-	}
-	return launchOnce(ctx, h, one, func(g *host.Generation) error { return call.do(p, g) })
 }
 
 func findSigner(c *config.Config, label string) (*config.Plugin, error) {
@@ -198,46 +173,6 @@ func findSigner(c *config.Config, label string) (*config.Plugin, error) {
 	return found[0], nil
 }
 
-// makeKeyFolder makes the folder in which a signer is to keep its first key: a path of its block that the plugin finds
-// wrong and where there is nothing. It returns what it made, for the caller to remove when no key comes of it.
-func makeKeyFolder(ctx context.Context, h *host.Host, c *config.Config, p *config.Plugin) ([]string, error) {
-	probe, err := h.Probe(ctx, hostBlock(p))
-	if err != nil {
-		return nil, nil //nolint:nilerr // the caller's own probe tells it, with the position in the file
-	}
-	defer probe.Close() //nolint:errcheck // it is only ended
-	values, diags := c.DecodePlugin(p.ID, probe.Schema)
-	if diags.HasErrors() {
-		return nil, nil
-	}
-	findings, _, err := probe.Validate(ctx, values.JSON)
-	if err != nil {
-		return nil, nil //nolint:nilerr // as above
-	}
-	var set map[string]any
-	if err := json.Unmarshal(values.JSON, &set); err != nil {
-		return nil, fmt.Errorf("read block of %s: %w", p.ID, err)
-	}
-	var made []string
-	for _, a := range probe.Schema.Attributes {
-		dir, isText := set[a.Name].(string)
-		wrong := slices.ContainsFunc(findings, func(d diag.Diagnostic) bool {
-			return d.Severity == diag.Error && slices.Equal(d.Path, []string{a.Name})
-		})
-		if a.Type != schema.Path || !isText || !wrong {
-			continue
-		}
-		if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return made, fmt.Errorf("make the folder of the first key: %w", err)
-		}
-		made = append(made, dir)
-	}
-	return made, nil
-}
-
 func launchOnce(ctx context.Context, h *host.Host, one resolved, do func(*host.Generation) error) error {
 	g, err := h.Launch(ctx, one.host, host.Digest(digestPrefix+one.block.Digest))
 	if err != nil {
@@ -251,11 +186,11 @@ func launchOnce(ctx context.Context, h *host.Host, one resolved, do func(*host.G
 // CreateKeyOffline makes a key in a signer while no node runs.
 func CreateKeyOffline(ctx context.Context, c *config.Config, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
 	var out admin.KeyStatus
-	err := withSigner(ctx, c, signerCall{label: r.Plugin, firstKey: true, do: func(p *config.Plugin, g *host.Generation) error {
+	err := withSigner(ctx, c, r.Plugin, func(p *config.Plugin, g *host.Generation) error {
 		key, err := createKey(ctx, g.Client().Signer(), r)
 		out = keyStatus(p.ID.Name, "ready", key)
 		return err
-	}})
+	})
 	return out, err
 }
 
@@ -266,13 +201,13 @@ func KeysOffline(ctx context.Context, c *config.Config) ([]admin.KeyStatus, erro
 		if p.ID.Kind != lifecycle.Signer {
 			continue
 		}
-		err := withSigner(ctx, c, signerCall{label: p.ID.Name, do: func(p *config.Plugin, g *host.Generation) error {
+		err := withSigner(ctx, c, p.ID.Name, func(p *config.Plugin, g *host.Generation) error {
 			keys, err := g.Client().Signer().Keys(ctx)
 			for _, k := range keys {
 				out = append(out, keyStatus(p.ID.Name, string(g.LastHealth().State), k))
 			}
 			return err
-		}})
+		})
 		if err != nil {
 			return nil, err
 		}

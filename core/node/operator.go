@@ -298,8 +298,7 @@ func operatorError(err error) error {
 			return &admin.Error{Code: known.code, Message: err.Error(), Hint: known.hint}
 		}
 	}
-	var step *swap.StepError
-	if errors.As(err, &step) {
+	if _, ok := errors.AsType[*swap.StepError](err); ok {
 		return &admin.Error{Code: "internal", Message: err.Error(), Hint: "the old route serves; `alys status` shows it"}
 	}
 	return err

@@ -112,6 +112,9 @@ func (s service) String() string { return s.name }
 
 // startConsensus restores consensus and makes its driver.
 func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
+	if err := n.wantKeys(); err != nil {
+		return nil, err
+	}
 	self := n.ownKeys()
 	restored, bodies, err := restore(ctx, n.chain, n.guard, self)
 	if err != nil {

@@ -135,10 +135,10 @@ func (p *power) drive(c *ledger.Chain, g *guard.Guard, limit time.Duration) erro
 	machine, err := consensus.New(consensus.Config{Genesis: c.Genesis().Header, Schedule: p.spec.Agreement(), Self: self}, restored)
 	must(p.t, err)
 	signers := route.New[signer.Signer](route.Options{Name: "signer"})
-	defer signers.Close() //nolint:errcheck // always nil
+	defer signers.Close()
 	must(p.t, signers.Set(route.Positions[signer.Signer]{Primary: at[signer.Signer]("signer.dev", p.signer)}))
 	engines := route.New[engine.Engine](route.Options{Name: "engine"})
-	defer engines.Close() //nolint:errcheck // always nil
+	defer engines.Close()
 	must(p.t, engines.Set(route.Positions[engine.Engine]{Primary: at[engine.Engine]("engine.memory", p.engine)}))
 	head, safe, _ := c.Heads()
 	return driver.New(driver.Options{

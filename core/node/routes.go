@@ -141,7 +141,7 @@ func (c control[C]) Stats(p swap.Process, since time.Time) swap.Stats {
 		return swap.Stats{}
 	}
 	w := c.Window(process.routeID(), since)
-	return swap.Stats{Calls: w.Calls, Failures: uint64(w.Failures), Disputes: uint64(w.Disputes), Unsound: uint64(w.Unsound), Latencies: w.Latencies}
+	return swap.Stats{Calls: w.Calls, Failures: w.Failures, Disputes: w.Disputes, Unsound: w.Unsound, Latencies: w.Latencies}
 }
 
 // State implements swap.RouteControl.

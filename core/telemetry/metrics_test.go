@@ -21,10 +21,9 @@ var update = flag.Bool("update", false, "rewrite METRICS.md")
 func page(t *testing.T, m *telemetry.Metrics) string {
 	t.Helper()
 	var lines []string
-	v := reflect.ValueOf(m).Elem()
-	for i := range v.NumField() {
-		c, ok := v.Field(i).Interface().(prometheus.Collector)
-		if !ok || v.Type().Field(i).Name == "Registry" {
+	for field, value := range reflect.ValueOf(m).Elem().Fields() {
+		c, ok := reflect.TypeAssert[prometheus.Collector](value)
+		if !ok || field.Name == "Registry" {
 			continue
 		}
 		descs := make(chan *prometheus.Desc, 1)
@@ -64,15 +63,14 @@ func TestMetricsPageEqualsTheRegistry(t *testing.T) {
 // O-17: v1's metrics endpoint failed on wrong label counts. Every vector is used here with its labels.
 func TestO17_EveryMetricCanBeObserved(t *testing.T) {
 	m := telemetry.New("test", "dev")
-	v := reflect.ValueOf(m).Elem()
-	for i := range v.NumField() {
+	for _, value := range reflect.ValueOf(m).Elem().Fields() {
 		labels := func(c prometheus.Collector) []string {
 			descs := make(chan *prometheus.Desc, 1)
 			c.Describe(descs)
 			text := between((<-descs).String(), "variableLabels: {", "}")
 			return make([]string, len(strings.Split(text, ",")))
 		}
-		switch c := v.Field(i).Interface().(type) {
+		switch c := value.Interface().(type) {
 		case *prometheus.GaugeVec:
 			c.WithLabelValues(labels(c)...).Set(1)
 		case *prometheus.CounterVec:

@@ -31,12 +31,13 @@ func echo(w http.ResponseWriter, _ *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.Close() //nolint:errcheck // the test's end
+	defer conn.Close()
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
 	_, _ = io.Copy(conn, rw)
 }
 
-func upgrade(t *testing.T, url string) (net.Conn, *bufio.Reader, *http.Response) {
+// upgrade asks for a WebSocket and returns the connection and the status of the answer.
+func upgrade(t *testing.T, url string) (net.Conn, *bufio.Reader, int) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -52,16 +53,17 @@ func upgrade(t *testing.T, url string) (net.Conn, *bufio.Reader, *http.Response)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn, r, resp
+	_ = resp.Body.Close()
+	return conn, r, resp.StatusCode
 }
 
 func TestWebSocketReachesTheEngine(t *testing.T) {
 	f := start(t)
 	origin := make(chan string, 1)
 	f.backend.Store(serve(t, func(w http.ResponseWriter, r *http.Request) { origin <- r.Header.Get("Origin"); echo(w, r) }))
-	conn, r, resp := upgrade(t, f.url)
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("status %d", resp.StatusCode)
+	conn, r, code := upgrade(t, f.url)
+	if code != http.StatusSwitchingProtocols {
+		t.Fatalf("status %d", code)
 	}
 	if _, err := io.WriteString(conn, "hello\n"); err != nil {
 		t.Fatal(err)
@@ -76,8 +78,8 @@ func TestWebSocketReachesTheEngine(t *testing.T) {
 
 func TestWebSocketWithoutAnEngineIsTold(t *testing.T) {
 	f := start(t)
-	if _, _, resp := upgrade(t, f.url); resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("status %d", resp.StatusCode)
+	if _, _, code := upgrade(t, f.url); code != http.StatusServiceUnavailable {
+		t.Errorf("status %d", code)
 	}
 }
 

@@ -39,7 +39,7 @@ func checkKind(p lifecycle.Plugin, started lifecycle.Kind) error {
 // byHand answers a person who runs the binary.
 func byHand(p lifecycle.Plugin, args []string, o output) int {
 	if err := wire.Check(p); err != nil {
-		fmt.Fprintln(o.err, "error:", err)
+		_, _ = fmt.Fprintln(o.err, "error:", err)
 		return 1
 	}
 	d := p.Describe()
@@ -47,7 +47,7 @@ func byHand(p lifecycle.Plugin, args []string, o output) int {
 		return printDescription(d, o)
 	}
 	name := filepath.Base(args[0])
-	fmt.Fprintf(o.err, `%[1]s is a plugin of alys: kind %[2]q, name %[3]q, version %[4]s.
+	_, _ = fmt.Fprintf(o.err, `%[1]s is a plugin of alys: kind %[2]q, name %[3]q, version %[4]s.
 It does nothing by itself: the node starts it. Name it in alys.hcl:
 
     plugin %[2]q %[3]q {
@@ -76,9 +76,9 @@ func printDescription(d lifecycle.Description, o output) int {
 		Protocol      int                    `json:"protocol"`
 	}{d.Kind, d.Name, d.Version, append([]lifecycle.Capability{}, d.Capabilities...), d.Deterministic, d.Network, wire.ProtocolVersion}, "", "  ")
 	if err != nil {
-		fmt.Fprintln(o.err, "error:", err)
+		_, _ = fmt.Fprintln(o.err, "error:", err)
 		return 1
 	}
-	fmt.Fprintln(o.out, string(b))
+	_, _ = fmt.Fprintln(o.out, string(b))
 	return 0
 }

@@ -70,7 +70,7 @@ func TryLaunch(t testing.TB, o Options) (*Process, error) {
 	t.Helper()
 	runDir := shortTempDir(t)
 	log := newLog(t)
-	cmd := exec.Command(o.Path) //nolint:gosec,noctx // the test's own binary; go-plugin owns the process
+	cmd := exec.Command(o.Path) // the test's own binary; go-plugin owns the process
 	cmd.Env = append([]string{"TMPDIR=" + runDir, goplugin.EnvUnixSocketDir + "=" + runDir}, o.Env...)
 	if dir, ok := os.LookupEnv("GOCOVERDIR"); ok {
 		cmd.Env = append(cmd.Env, "GOCOVERDIR="+dir)

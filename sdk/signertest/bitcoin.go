@@ -191,7 +191,7 @@ func (p *payout) request() signer.BitcoinRequest {
 	for i, in := range p.inputs {
 		r.Prevouts = append(r.Prevouts, in.prevout)
 		r.Inputs = append(r.Inputs, signer.BitcoinInput{
-			Index: uint32(i), Kind: in.kind, Script: slices.Clone(in.script), //nolint:gosec // a few inputs
+			Index: uint32(i), Kind: in.kind, Script: slices.Clone(in.script),
 		})
 	}
 	return r

@@ -57,7 +57,7 @@ func newPayout(t *testing.T, genesis chain.Hash, key signer.KeyID, kinds ...sign
 		}
 		in.prevout.Value = chain.Sat(100_000 + i)
 		p.inputs = append(p.inputs, in)
-		outpoint := wire.OutPoint{Hash: sha256.Sum256([]byte{byte(i)}), Index: uint32(i)} //nolint:gosec // a few inputs
+		outpoint := wire.OutPoint{Hash: sha256.Sum256([]byte{byte(i)}), Index: uint32(i)}
 		p.tx.AddTxIn(wire.NewTxIn(&outpoint, nil, nil))
 	}
 	p.tx.AddTxOut(wire.NewTxOut(firstAmount, []byte{txscript.OP_0, txscript.OP_DATA_20, 19: 1, 21: 2}))

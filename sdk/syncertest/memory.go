@@ -196,7 +196,7 @@ func (v *view) freeRange() syncer.Range {
 	for _, b := range v.live {
 		live = append(live, b.Range)
 	}
-	slices.SortFunc(live, func(a, b syncer.Range) int { return int(a.From) - int(b.From) }) //nolint:gosec // small heights
+	slices.SortFunc(live, func(a, b syncer.Range) int { return int(a.From) - int(b.From) })
 	from, to := v.cursor+1, v.target
 	for _, r := range live {
 		if r.From > from {

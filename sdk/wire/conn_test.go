@@ -6,8 +6,11 @@ import (
 	"io"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/alys-node/alys/sdk/lifecycle"
@@ -82,4 +85,14 @@ func wantMalformed(t *testing.T, err error, call string) {
 	if malformed.Call != call || malformed.Label != "test" {
 		t.Errorf("the error blames %q of %q, want %q of \"test\"", malformed.Call, malformed.Label, call)
 	}
+}
+
+// statusOf is a status with an ErrorInfo; without one when the reason cannot be carried.
+func statusOf(reason, message string, code uint32) error {
+	st := status.New(codes.Code(code), message)
+	with, err := st.WithDetails(&errdetails.ErrorInfo{Domain: wire.ErrorDomain, Reason: reason})
+	if err != nil {
+		return st.Err()
+	}
+	return with.Err()
 }

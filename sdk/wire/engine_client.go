@@ -127,7 +127,7 @@ func (e *EngineClient) AddTransactions(ctx context.Context, txs [][]byte) ([]eng
 
 // PendingTransactions implements engine.EngineWithPool.
 func (e *EngineClient) PendingTransactions(ctx context.Context, limit int) ([][]byte, error) {
-	asked := uint32(min(max(limit, 0), maxPending)) //nolint:gosec // bounded on both sides
+	asked := uint32(min(max(limit, 0), maxPending))
 	req := &enginev1.PendingTransactionsRequest{Limit: asked}
 	resp, err := invoke(ctx, e.c.at("PendingTransactions"), e.rpc.PendingTransactions, req)
 	if err != nil {

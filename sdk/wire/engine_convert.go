@@ -226,7 +226,7 @@ func receiptFromProto(m *enginev1.Receipt) (chain.Receipt, error) {
 	}
 	logs, err := convert("log", m.GetLogs(), logFromProto)
 	return chain.Receipt{
-		Type:              uint8(m.GetType()), //nolint:gosec // checked above to be one byte
+		Type:              uint8(m.GetType()),
 		Success:           m.GetSuccess(),
 		CumulativeGasUsed: m.GetCumulativeGasUsed(),
 		LogsBloom:         bloom,

@@ -69,8 +69,7 @@ func EncodeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	var bad *requestError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*requestError](err); ok {
 		return bad
 	}
 	st := status.New(codes.Internal, errorText(err.Error()))

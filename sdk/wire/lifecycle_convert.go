@@ -168,7 +168,7 @@ func diagnosticFromProto(m *pluginv1.Diagnostic) (diag.Diagnostic, error) {
 		return diag.Diagnostic{}, fmt.Errorf("severity %d is unknown", s)
 	}
 	d := diag.Diagnostic{
-		Severity: diag.Severity(m.GetSeverity()), //nolint:gosec // checked above to be 1 or 2
+		Severity: diag.Severity(m.GetSeverity()),
 		Summary:  m.GetSummary(), Detail: m.GetDetail(), Path: m.GetPath(),
 	}
 	return d, errors.Join(

@@ -41,10 +41,9 @@ func (s *SignerClient) ExportKey(ctx context.Context, id signer.KeyID, password 
 	if err != nil {
 		return nil, err
 	}
-	switch n := len(resp.GetKeystore()); {
-	case n == 0:
+	if n := len(resp.GetKeystore()); n == 0 {
 		err = errors.New("keystore is empty")
-	default:
+	} else {
 		err = atMost("keystore bytes", n, maxKeystore)
 	}
 	if err != nil {

@@ -23,7 +23,8 @@ type Node struct {
 
 	t               testing.TB
 	bin             Binaries
-	wallet, metrics string // host:port
+	wallet, metrics string   // host:port
+	pressure        pressure // when the node was made
 	cmd             *exec.Cmd
 	done            chan struct{} // closed when the process was waited for
 }
@@ -36,7 +37,7 @@ func New(t testing.TB, bin Binaries, extra string) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{Dir: dir, t: t, bin: bin}
+	n := &Node{Dir: dir, t: t, bin: bin, pressure: readPressure()}
 	t.Cleanup(func() {
 		if t.Failed() {
 			n.keepLog()

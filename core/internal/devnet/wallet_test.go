@@ -155,7 +155,7 @@ func TestEndToEndWalletTransfersAndCallsAContract(t *testing.T) {
 		t.Errorf("%d heads by eth_subscribe, want one for each block", f.Blocks)
 	}
 	t.Logf("eth_subscribe: %d heads, median %s and at worst %s after the slot's start", f.Blocks, f.Median, f.Worst)
-	everySlot(t, audit(t, n), 1)
+	everySlot(t, n, n.Status().MissedOwn)
 }
 
 // TestEndToEndPendingTransactionsSurvive sends transactions with a gap before them, so that no block can take them, ends
