@@ -34,7 +34,7 @@ func (h *Host) launch(ctx context.Context, b Block, d Digest) (*Generation, erro
 	if err != nil {
 		return nil, err
 	}
-	state := filepath.Join(h.config.DataDir, "state", string(b.Kind), b.Label)
+	state := h.stateDir(b)
 	if err := ownDir(state); err != nil {
 		return nil, fmt.Errorf("make state folder: %w", err)
 	}
@@ -93,7 +93,12 @@ func (g *Generation) bringUp(ctx context.Context, state string) error {
 	}
 }
 
-// configuration is what a plugin is told. A probe has no generation and no data folder.
+// stateDir is the data folder of a plugin's instance.
+func (h *Host) stateDir(b Block) string {
+	return filepath.Join(h.config.DataDir, "state", string(b.Kind), b.Label)
+}
+
+// configuration is what a plugin is told. A probe has no generation.
 func (h *Host) configuration(w *worker, b Block, state string) lifecycle.Config {
 	c := lifecycle.Config{JSON: b.ConfigJSON, Host: lifecycle.Host{
 		Label: b.Label, Generation: w.name.Generation, DataDir: state, RunDir: w.dir,

@@ -9,8 +9,9 @@ import (
 	"github.com/alys-node/alys/sdk/schema"
 )
 
-// Probe is a process that is only asked questions: it is never configured and has no data folder, so it opens, locks
-// and writes nothing. Close ends it.
+// Probe is a process that is only asked questions: it is never configured. It is told where its data folder would be, so
+// that it can name what a generation would hold there; the folder is not made, and a probe opens, locks and writes
+// nothing. Close ends it.
 type Probe struct {
 	Digest      Digest
 	Description lifecycle.Description
@@ -72,7 +73,7 @@ func (p *Probe) ask(ctx context.Context) error {
 func (p *Probe) Validate(ctx context.Context, configJSON []byte) (diag.Diagnostics, []lifecycle.Resource, error) {
 	b := p.block
 	b.ConfigJSON = configJSON
-	ds, rs, err := p.w.client.Plugin().Validate(ctx, p.w.host.configuration(p.w, b, ""))
+	ds, rs, err := p.w.client.Plugin().Validate(ctx, p.w.host.configuration(p.w, b, p.w.host.stateDir(b)))
 	if err != nil {
 		return nil, nil, named(b, p.w.blame(ctx, ErrConfigure, err))
 	}

@@ -225,6 +225,11 @@ func TestAProbeAsksAndTouchesNothing(t *testing.T) {
 	if err != nil || ds.HasErrors() || len(rs) != 1 || rs[0] != (lifecycle.Resource{Kind: "path", Value: "/good"}) {
 		t.Errorf("validate: %v, %v, %v", ds, rs, err)
 	}
+	_, rs, err = p.Validate(t.Context(), []byte(`{"path":"own"}`))
+	folder := filepath.Join(b.dataDir, "state", "signer", "test")
+	if err != nil || len(rs) != 1 || rs[0] != (lifecycle.Resource{Kind: "path", Value: folder}) {
+		t.Errorf("a generation would hold its own folder, the probe says %v, %v", rs, err)
+	}
 	if _, err := os.Stat(filepath.Join(b.dataDir, "state")); !os.IsNotExist(err) {
 		t.Errorf("a probe made the state folder: %v", err)
 	}

@@ -40,6 +40,7 @@ type admitter struct {
 	chainID uint64
 	el      chain.Hash                                         // execution genesis
 	margin  uint64                                             // seconds that an engine's horizon must be away
+	signs   bool                                               // the node is a validator: a signer without keys is of no use
 	self    func() []signer.KeyID                              // keys of the schedule that this node signs with
 	catchUp func(ctx context.Context, e engine.Engine) error   // to our heads
 	now     func() uint64                                      // unix seconds
@@ -91,8 +92,12 @@ func (a *admitter) BeforeFlip(ctx context.Context, ad swap.Admission) error {
 // admitSigner wants a proof of possession, by a fresh challenge, of every key that this node signs with. A locked signer
 // is admitted by what it lists: its operator unlocks it later, and until then it gives no answer.
 func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client, position swap.Position) error {
-	if _, err := a.listed(ctx, p, c); err != nil {
+	keys, err := a.listed(ctx, p, c)
+	switch {
+	case err != nil:
 		return err
+	case len(keys) == 0 && len(a.self()) == 0 && a.signs && position == swap.Primary: // the first start
+		return fmt.Errorf("%w: %s", errNoKeys, noKeysHint)
 	}
 	for _, id := range a.self() {
 		if !p.holds(id) {

@@ -199,6 +199,9 @@ func (n *Node) readiness() telemetry.Readiness {
 	if !running {
 		r.Reasons = append(r.Reasons, "still starting")
 	}
+	if empty := n.keyless(); empty != "" {
+		r.Reasons = append(r.Reasons, empty)
+	}
 	if behind := n.clockBehind(time.Now()); behind != "" {
 		r.Reasons = append(r.Reasons, behind)
 	}

@@ -112,10 +112,14 @@ func (s service) String() string { return s.name }
 
 // startConsensus restores consensus and makes its driver.
 func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
-	if err := n.wantKeys(); err != nil {
+	if empty := n.keyless(); empty != "" {
+		n.log.Error("ALARM: " + empty)
+		n.watch.say("ALARM " + empty)
+	}
+	self, err := n.ownKeys(ctx)
+	if err != nil {
 		return nil, err
 	}
-	self := n.ownKeys()
 	restored, bodies, err := restore(ctx, n.chain, n.guard, self)
 	if err != nil {
 		return nil, err
@@ -144,8 +148,13 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 	return d, nil
 }
 
-// ownKeys are the authority keys that the node's signers hold, or the one that the configuration names.
-func (n *Node) ownKeys() []chain.BLSPublicKey {
+// ownKeys are the authority keys that this node signs with: those that its signers hold or have signed with before, or the
+// one that the configuration names.
+func (n *Node) ownKeys(ctx context.Context) ([]chain.BLSPublicKey, error) {
+	signed, err := n.guard.Show(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read guard: %w", err)
+	}
 	var out []chain.BLSPublicKey
 	head, _, _ := n.chain.Heads()
 	for _, set := range n.spec.Authorities {
@@ -153,12 +162,12 @@ func (n *Node) ownKeys() []chain.BLSPublicKey {
 			continue // a set that is over
 		}
 		for _, k := range set.Keys {
-			if n.signsWith(k) && !slices.Contains(out, k) {
+			if n.signsWith(k, signed) && !slices.Contains(out, k) {
 				out = append(out, k)
 			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // stopTimeout bounds each stage of a stop.

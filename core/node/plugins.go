@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
@@ -39,7 +41,7 @@ func (n *Node) openRoles() error {
 		Launcher: &launcher{host: n.host, blocks: n.blocks, live: n.live, attached: n.attached},
 		Routes:   n.routes,
 		Admitter: &admitter{
-			guard: n.guard, genesis: n.genesis, chainID: n.spec.ChainID, el: execution.BlockHash,
+			guard: n.guard, signs: n.validates(), genesis: n.genesis, chainID: n.spec.ChainID, el: execution.BlockHash,
 			margin: uint64(horizonMargin / time.Second), self: n.requiredKeys, catchUp: n.catchUp, trial: trySync,
 			now: func() uint64 { return uint64(time.Now().Unix()) },
 			listed: func(ctx context.Context, p *process, c *wire.Client) ([]signer.Key, error) {
@@ -86,8 +88,9 @@ func (n *Node) catchUp(ctx context.Context, e engine.Engine) error {
 	return nil
 }
 
-// signsWith reports whether a live signer holds an authority key that this node may use.
-func (n *Node) signsWith(k chain.BLSPublicKey) bool {
+// signsWith reports whether this node signs with an authority key: it may, and a live signer holds it, or the guard knows
+// that it did before. A signer that is away when the node starts must find consensus waiting for it when it is back.
+func (n *Node) signsWith(k chain.BLSPublicKey, signed []guard.KeyState) bool {
 	v := n.opt.Config.Validator
 	if v != nil && (!v.Enabled || v.ApprovalKey != "" && v.ApprovalKey != k.String() && "0x"+v.ApprovalKey != k.String()) {
 		return false
@@ -97,7 +100,7 @@ func (n *Node) signsWith(k chain.BLSPublicKey) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(signed, func(s guard.KeyState) bool { return s.Key == signer.BLSKey(k) && !s.Block.IsZero() })
 }
 
 // requiredKeys are the keys that a newcomer must be able to use. Before consensus runs there are none to compare with.

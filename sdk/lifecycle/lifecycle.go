@@ -80,7 +80,7 @@ type Description struct {
 type Host struct {
 	Label       string     // the plugin's label in alys.hcl
 	Generation  uint64     // counts up over the life of the data folder
-	DataDir     string     // absolute; a folder of this instance, kept over restarts; empty in a probe
+	DataDir     string     // absolute; a folder of this instance, kept over restarts; in a probe it may not exist yet, and nothing is opened there
 	RunDir      string     // absolute and short; for sockets; removed when the process ends
 	ChainID     uint64     // EVM chain id
 	Genesis     chain.Hash // the chain's genesis block hash

@@ -21,6 +21,9 @@ const shutdownGrace = 1500 * time.Millisecond
 // Serve runs the plugin that newPlugin makes until the node ends it, and then exits the process. newPlugin must not
 // open, lock or write anything: that is for Configure. Its logger writes to the node's log, under the plugin's name.
 //
+// What the process prints to its standard output from here on is logged. Do not print before Serve: that would take the
+// place of the line by which the plugin tells the node where it listens.
+//
 // Run by hand, the process says what it is and exits with 1; with the argument "describe" (or "--version") it prints
 // the plugin's description as JSON.
 func Serve(newPlugin func(log hclog.Logger) lifecycle.Plugin) {
@@ -28,6 +31,7 @@ func Serve(newPlugin func(log hclog.Logger) lifecycle.Plugin) {
 }
 
 func run(newPlugin func(log hclog.Logger) lifecycle.Plugin) int {
+	parent := os.Getppid() // at once: a node that dies from here on is noticed
 	startedAs, hosted := startedAs(os.Getenv)
 	log := newLogger(os.Stderr, hclog.Trace)
 	if hosted {
@@ -44,15 +48,15 @@ func run(newPlugin func(log hclog.Logger) lifecycle.Plugin) int {
 		log.Error("cannot serve this plugin", "error", err)
 		return 1
 	}
-	serve(p, log)
+	serve(p, log, parent)
 	return 0
 }
 
 // serve blocks until the node has ended the plugin or is gone.
-func serve(p lifecycle.Plugin, log hclog.Logger) {
+func serve(p lifecycle.Plugin, log hclog.Logger, parent int) {
 	g := newGate()
 	stop := make(chan struct{})
-	go watchHost(g, log, stop)
+	go watchHost(g, log, parent, stop)
 
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  wire.Handshake(p.Describe().Kind),

@@ -15,15 +15,14 @@ const parentPoll = time.Second
 
 // watchHost closes stop when the process has to end by itself: by a signal after the node has asked to drain, or when
 // the node is gone. Before that, SIGINT and SIGTERM are ignored: they were meant for the node, whose shutdown still
-// needs its plugins.
-func watchHost(g *gate, log hclog.Logger, stop chan<- struct{}) {
+// needs its plugins. parent is the node's process id.
+func watchHost(g *gate, log hclog.Logger, parent int, stop chan<- struct{}) {
 	defer close(stop)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	ticker := time.NewTicker(parentPoll)
 	defer ticker.Stop()
-	parent := os.Getppid()
 	for {
 		select {
 		case s := <-signals:

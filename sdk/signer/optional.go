@@ -2,6 +2,8 @@ package signer
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -85,6 +87,9 @@ func (Secret) String() string { return "(secret)" }
 
 // GoString is a fixed text.
 func (Secret) GoString() string { return "(secret)" }
+
+// Format is a fixed text for every verb: %d would print the bytes otherwise.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // MarshalText is a fixed text, so that a secret in a struct never reaches a JSON log.
 func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }

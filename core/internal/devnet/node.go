@@ -40,7 +40,7 @@ func New(t testing.TB, bin Binaries, extra string) *Node {
 	n := &Node{Dir: dir, t: t, bin: bin, pressure: readPressure()}
 	t.Cleanup(func() {
 		if t.Failed() {
-			n.keepLog()
+			n.KeepLog()
 		}
 		n.Kill()
 		n.killTree()
@@ -254,8 +254,8 @@ func (n *Node) LogTail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// keepLog shows the end of the log and keeps all of it in the temporary folder.
-func (n *Node) keepLog() {
+// KeepLog shows the end of the log and keeps all of it in the temporary folder.
+func (n *Node) KeepLog() {
 	kept := n.Dir + ".log"
 	if err := os.WriteFile(kept, []byte(n.read("stdout")+n.read("alys.log")), 0o600); err != nil {
 		n.t.Error(err)

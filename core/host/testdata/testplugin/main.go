@@ -97,8 +97,8 @@ func (t *tester) Validate(_ context.Context, c lifecycle.Config) diag.Diagnostic
 	if v.Path == "bad" {
 		return diag.Diagnostics{diag.Errorf([]string{"path"}, "name another", "the path is bad")}
 	}
-	if c.Host.DataDir != "" || c.Host.Generation != 0 {
-		return diag.Diagnostics{diag.Errorf(nil, "", "a probe got a data folder")}
+	if c.Host.DataDir == "" || c.Host.Generation != 0 {
+		return diag.Diagnostics{diag.Errorf(nil, "", "a probe was not told where its data folder would be, or got a generation")}
 	}
 	return nil
 }
@@ -106,6 +106,9 @@ func (t *tester) Validate(_ context.Context, c lifecycle.Config) diag.Diagnostic
 func (t *tester) Resources(_ context.Context, c lifecycle.Config) ([]lifecycle.Resource, error) {
 	var v config
 	err := c.Decode(&v)
+	if v.Path == "own" {
+		v.Path = c.Host.DataDir
+	}
 	return []lifecycle.Resource{{Kind: "path", Value: v.Path}}, err
 }
 

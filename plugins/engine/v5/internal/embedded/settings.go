@@ -100,7 +100,8 @@ func (s settings) check() (ds diag.Diagnostics) {
 	return ds
 }
 
-// Resources implements lifecycle.PluginWithResources: geth's folder can be open in one process. A probe has none.
+// Resources implements lifecycle.PluginWithResources: geth's folder can be open in one process.
+// A probe is asked too: it is told the folder and opens nothing there.
 func (*Engine) Resources(_ context.Context, c lifecycle.Config) ([]lifecycle.Resource, error) {
 	if c.Host.DataDir == "" {
 		return nil, nil

@@ -143,7 +143,8 @@ func finding(err error) diag.Diagnostic {
 	return d
 }
 
-// Resources implements lifecycle.PluginWithResources: the instance's folder, which holds its guard. A probe has none.
+// Resources implements lifecycle.PluginWithResources: the instance's folder, which holds its guard.
+// A probe is asked too: it is told the folder and opens nothing there.
 func (*Signer) Resources(_ context.Context, c lifecycle.Config) ([]lifecycle.Resource, error) {
 	if c.Host.DataDir == "" {
 		return nil, nil
