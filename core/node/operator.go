@@ -91,6 +91,7 @@ func (n *Node) generationStatus(role swap.Role, g swap.GenerationStatus) admin.G
 		if current, err := p.instance.Current(); err == nil {
 			stats := current.Stats()
 			out.PID, out.Version, out.MemoryBytes, out.Uptime = current.PID, current.Description.Version, stats.RSS, stats.Uptime
+			out.Generation = current.Number // of the process, as the host logs it: a crash made it a later one than swap started
 		}
 	}
 	return out
