@@ -11,6 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/alys-node/alys/core/driver"
+	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/core/telemetry"
 	"github.com/alys-node/alys/sdk/chain"
@@ -205,16 +206,16 @@ func (n *Node) readiness() telemetry.Readiness {
 	if behind := n.clockBehind(time.Now()); behind != "" {
 		r.Reasons = append(r.Reasons, behind)
 	}
-	for _, role := range n.appliedRoles() {
-		c, err := n.routes.Route(role)
-		if err != nil {
+	for _, role := range n.swap.Status().Roles {
+		r.Parts[string(role.Role)] = role.State
+		if role.State != string(route.Broken) {
 			continue
 		}
-		state := c.State()
-		r.Parts[string(role)] = state
-		if state == "broken" {
-			r.Reasons = append(r.Reasons, fmt.Sprintf("nobody answers for role %s: see `alys status`", role))
+		reason := fmt.Sprintf("nobody answers for role %s", role.Role)
+		if role.Trouble != "" {
+			reason += ": " + role.Trouble
 		}
+		r.Reasons = append(r.Reasons, reason)
 	}
 	r.Ready = len(r.Reasons) == 0
 	return r

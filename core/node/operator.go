@@ -138,14 +138,6 @@ func keyStatus(plugin, state string, k signer.Key) admin.KeyStatus {
 	}
 }
 
-func (n *Node) appliedRoles() []swap.Role {
-	var out []swap.Role
-	for _, r := range n.swap.Status().Roles {
-		out = append(out, r.Role)
-	}
-	return out
-}
-
 // read loads the configuration that an operator means.
 func (n *Node) read(ctx context.Context, s admin.Source) (*config.Config, swap.Desired, config.Diagnostics) {
 	c, diags := n.opt.Load(s.Path, s.Vars, s.VarFiles)
@@ -274,7 +266,7 @@ func outcomeText(r swap.Report) string {
 	case swap.ResultNoOp:
 		return "Nothing to do: what runs is what is wanted."
 	case swap.ResultProbation:
-		return fmt.Sprintf("Applied as serial %d. The old plugins stay warm while the new ones are on probation: watch `alys status`.", r.Serial)
+		return fmt.Sprintf("Applied as serial %d. The new plugins are on probation, and the node goes back by itself if they fail: watch `alys status`.", r.Serial)
 	case swap.ResultFlippedBack:
 		return fmt.Sprintf("Went back (serial %d): %s", r.Serial, r.Problem)
 	case swap.ResultDone, swap.ResultFailed:

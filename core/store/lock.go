@@ -37,7 +37,16 @@ func lock(dir string) (io.Closer, error) {
 		defer closeQuietly(f)
 		return nil, noSpace(fmt.Errorf("write lock file %s: %w", path, err))
 	}
-	return f, nil
+	return held{f}, nil
+}
+
+// held is a locked file.
+type held struct{ *os.File }
+
+// Close lets the lock go and closes the file. It unlocks by itself, because a child that is just being started holds a
+// copy of the descriptor until it runs its program, and with it the lock.
+func (h held) Close() error {
+	return errors.Join(syscall.Flock(int(h.Fd()), syscall.LOCK_UN), h.File.Close())
 }
 
 // holder reads the process id of the lock's owner; "unknown" between its lock and its write.

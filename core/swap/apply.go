@@ -229,7 +229,7 @@ func (t *transition) undo(ctx context.Context, why error) {
 	if err := t.c.append(ctx, Record{State: Failed, Serial: t.serial, Reason: why.Error()}); err != nil {
 		t.c.log.Error("note failed swap", "error", err)
 	}
-	t.c.log.Error("swap failed, the old route serves", "error", why)
+	t.c.log.Error("swap failed, what ran before runs on", "error", why)
 }
 
 // state is the intent's place in the journal: "" when there is none.

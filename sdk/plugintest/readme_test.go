@@ -33,7 +33,7 @@ func TestREADME(t *testing.T) {
 	write(t, filepath.Join(dir, "main_test.go"), blocks[1][2])
 
 	var out []byte
-	for _, line := range strings.SplitSeq(strings.TrimSpace(string(blocks[2][2])), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(blocks[2][2])), "\n") {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
 		if out, err = cmd.CombinedOutput(); err != nil {
