@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,6 +30,7 @@ var (
 	errRehearse     = errors.New("newcomer cannot sign a challenge: rehearse it in shadow first")
 	errNoFloor      = errors.New("newcomer's own guard would start empty: it takes no floor, and does not say that its guard is beside the key")
 	errOtherChain   = errors.New("engine runs another chain")
+	errOtherForks   = errors.New("engine has another fork schedule")
 	errHorizon      = errors.New("engine's fork horizon is too near")
 	errInsaneOrders = errors.New("sync strategy gives orders that make no sense")
 )
@@ -38,6 +40,7 @@ type admitter struct {
 	guard   *guard.Guard
 	genesis chain.Hash
 	chainID uint64
+	forks   []engine.Fork                                      // of the chain
 	el      chain.Hash                                         // execution genesis
 	margin  uint64                                             // seconds that an engine's horizon must be away
 	signs   bool                                               // the node is a validator: a signer without keys is of no use
@@ -225,5 +228,51 @@ func (a *admitter) admitEngine(ctx context.Context, e engine.Engine) error {
 	case s.Horizon != nil && *s.Horizon < a.now()+a.margin:
 		return fmt.Errorf("%w: it cannot execute from unix time %d on", errHorizon, *s.Horizon)
 	}
+	if err := checkForks(a.forks, s); err != nil {
+		return err
+	}
 	return a.catchUp(ctx, e)
+}
+
+// checkForks wants the chain's forks in the engine's own schedule, each at its time, up to the engine's horizon. Two
+// engines that differ there agree on every block until the first of those times.
+func checkForks(want []engine.Fork, s engine.Status) error {
+	for _, f := range want {
+		if s.Horizon != nil && f.Timestamp >= *s.Horizon {
+			continue
+		}
+		if !slices.Contains(s.Forks, f) {
+			return fmt.Errorf("%w: the chain has %s at unix time %d, the engine's schedule is %v", errOtherForks, f.Name, f.Timestamp, s.Forks)
+		}
+	}
+	for _, f := range s.Forks {
+		if !slices.Contains(want, f) {
+			return fmt.Errorf("%w: the engine has %s at unix time %d, the chain does not", errOtherForks, f.Name, f.Timestamp)
+		}
+	}
+	return nil
+}
+
+// forksOf reads the forks by time of an execution genesis in geth's format.
+func forksOf(genesis []byte) ([]engine.Fork, error) {
+	var g struct {
+		Config struct {
+			Shanghai *uint64 `json:"shanghaiTime"`
+			Cancun   *uint64 `json:"cancunTime"`
+			Prague   *uint64 `json:"pragueTime"`
+		} `json:"config"`
+	}
+	if err := json.Unmarshal(genesis, &g); err != nil {
+		return nil, fmt.Errorf("read the forks of the execution genesis: %w", err)
+	}
+	var out []engine.Fork
+	for _, f := range []struct {
+		name string
+		at   *uint64
+	}{{"shanghai", g.Config.Shanghai}, {"cancun", g.Config.Cancun}, {"prague", g.Config.Prague}} {
+		if f.at != nil {
+			out = append(out, engine.Fork{Name: f.name, Timestamp: *f.at})
+		}
+	}
+	return out, nil
 }

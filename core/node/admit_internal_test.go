@@ -172,12 +172,20 @@ func TestEngineIsAdmittedByItsChainAndHead(t *testing.T) {
 		{"it is of our chain", ok, nil, nil},
 		{"another chain id", from{ok, func(s *engine.Status) { s.ChainID++ }}, nil, errOtherChain},
 		{"another genesis", from{ok, func(s *engine.Status) { s.Genesis[0]++ }}, nil, errOtherChain},
+		{"its horizon is a year away", from{ok, func(s *engine.Status) { s.Horizon = new(uint64(now + 365*86_400)) }}, nil, nil},
+		{"its horizon is an hour away", from{ok, func(s *engine.Status) { s.Horizon = new(uint64(now + 3600)) }}, nil, errHorizon},
+		{"it lacks a fork of ours and names no horizon", from{ok, func(s *engine.Status) { s.Forks = nil }}, nil, errOtherForks},
+		{"it has a fork that we do not have", from{ok, func(s *engine.Status) {
+			s.Forks = append(s.Forks[:len(s.Forks):len(s.Forks)], engine.Fork{Name: "cancun", Timestamp: now + 3600})
+		}}, nil, errOtherForks},
 		{"it can never be brought to our head", ok, failed, failed},
 		{"it does not answer", enginetest.WithFault(ok, enginetest.Failing(engine.ErrUnavailable)), nil, engine.ErrUnavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			forks, err := forksOf(spec.Dev().GenesisJSON())
+			must(t, err)
 			a := &admitter{
-				chainID: spec.DevChainID, el: ok.Genesis(), margin: 86_400, now: func() uint64 { return now },
+				chainID: spec.DevChainID, forks: forks, el: ok.Genesis(), margin: 86_400, now: func() uint64 { return now },
 				catchUp: func(context.Context, engine.Engine) error { return test.catchUp },
 			}
 			wantIs(t, a.admitEngine(t.Context(), test.engine), test.want)

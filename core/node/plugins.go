@@ -37,11 +37,15 @@ func (n *Node) openRoles() error {
 		return fmt.Errorf("open swap journal: %w", err)
 	}
 	execution := n.chain.Genesis().Execution.Payload
+	forks, err := forksOf(n.spec.GenesisJSON())
+	if err != nil {
+		return err
+	}
 	n.swap, err = swap.New(swap.Options{
 		Launcher: &launcher{host: n.host, blocks: n.blocks, live: n.live, attached: n.attached},
 		Routes:   n.routes,
 		Admitter: &admitter{
-			guard: n.guard, signs: n.validates(), genesis: n.genesis, chainID: n.spec.ChainID, el: execution.BlockHash,
+			guard: n.guard, signs: n.validates(), genesis: n.genesis, chainID: n.spec.ChainID, forks: forks, el: execution.BlockHash,
 			margin: uint64(horizonMargin / time.Second), self: n.requiredKeys, catchUp: n.catchUp, trial: trySync,
 			now: func() uint64 { return uint64(time.Now().Unix()) },
 			listed: func(ctx context.Context, p *process, c *wire.Client) ([]signer.Key, error) {
