@@ -144,6 +144,9 @@ func TestTornLastLineIsCut(t *testing.T) {
 		if got := len(g.Cut()) == 1; got != (n > len(whole)) {
 			t.Fatalf("%d bytes: cut is %v", n, g.Cut())
 		}
+		if st, err := os.Stat(file(t, dir)); err != nil || st.Size() != int64(len(whole)) {
+			t.Fatalf("%d bytes: the file was left with %v bytes (%v), want %d", n, st.Size(), err, len(whole))
+		}
 		wantRefused(t, g.Approve(key, header(10, 4, 2)))
 		approve(t, g, header(11, 4, 2)) // the torn one was never answered
 		g = reopen(t, g, dir)
