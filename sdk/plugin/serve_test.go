@@ -249,7 +249,8 @@ func TestAFailedConfigureIsTold(t *testing.T) {
 }
 
 func TestDrainGivesUpOnACallThatDoesNotEnd(t *testing.T) {
-	c := plugintest.Start(t, options(t))
+	p := plugintest.Launch(t, options(t))
+	c := p.Client
 	called := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { called <- approve(ctx, c, 1) }()
@@ -257,6 +258,7 @@ func TestDrainGivesUpOnACallThatDoesNotEnd(t *testing.T) {
 		cancel()
 		<-called
 	}()
+	eventually(t, "the call runs", func() bool { return strings.Contains(p.Log.String(), "call is running") })
 	drain, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer stop()
 	if err := c.Plugin().Drain(drain); !errors.Is(err, context.DeadlineExceeded) {

@@ -113,6 +113,7 @@ func (p *probe) Keys(context.Context) ([]signer.Key, error) { return nil, nil }
 func (p *probe) Approve(ctx context.Context, a signer.Approval) (chain.BLSSignature, error) {
 	switch a.Header.Slot {
 	case slotWaits:
+		p.log.Info("call is running")
 		<-ctx.Done()
 		return chain.BLSSignature{}, ctx.Err()
 	case slotPanics:
