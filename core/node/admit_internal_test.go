@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -176,7 +177,7 @@ func TestEngineIsAdmittedByItsChainAndHead(t *testing.T) {
 		{"its horizon is an hour away", from{ok, func(s *engine.Status) { s.Horizon = new(uint64(now + 3600)) }}, nil, errHorizon},
 		{"it lacks a fork of ours and names no horizon", from{ok, func(s *engine.Status) { s.Forks = nil }}, nil, errOtherForks},
 		{"it has a fork that we do not have", from{ok, func(s *engine.Status) {
-			s.Forks = append(s.Forks[:len(s.Forks):len(s.Forks)], engine.Fork{Name: "cancun", Timestamp: now + 3600})
+			s.Forks = append(slices.Clip(s.Forks), engine.Fork{Name: "cancun", Timestamp: now + 3600})
 		}}, nil, errOtherForks},
 		{"it can never be brought to our head", ok, failed, failed},
 		{"it does not answer", enginetest.WithFault(ok, enginetest.Failing(engine.ErrUnavailable)), nil, engine.ErrUnavailable},
