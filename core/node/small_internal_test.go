@@ -28,6 +28,11 @@ func TestWhatThisVersionDoesNotDoIsRefusedInWords(t *testing.T) {
 		"otlp_endpoint":    func(c *config.Config) { c.Telemetry.OTLPEndpoint = "http://x" },
 		"peers":            func(c *config.Config) { c.Network.Bootnodes = []string{"/ip4/127.0.0.1"} },
 		"backup.interval":  func(c *config.Config) { c.Backup.Interval = time.Hour },
+		"log_level of plugin": func(c *config.Config) {
+			p := *c.Plugins[0]
+			p.LogLevel = "trace"
+			c.Plugins = append([]*config.Plugin{&p}, c.Plugins[1:]...)
+		},
 		"args of plugin": func(c *config.Config) {
 			c.Plugins = []*config.Plugin{{ID: config.PluginID{Kind: lifecycle.Signer, Name: "s"}, Args: []string{"x"}}}
 		},

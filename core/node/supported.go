@@ -32,6 +32,10 @@ func supported(c *config.Config) error {
 		if len(p.Args) > 0 {
 			return unsupported(fmt.Sprintf("args of plugin.%s", p.ID), "a plugin takes its settings from its config block")
 		}
+		if p.Limits != c.Swap.Limits || p.Restart != c.Restart || p.LogLevel != "" {
+			return unsupported(fmt.Sprintf("timeouts, limits, restart or log_level of plugin.%s alone", p.ID),
+				"set them for every plugin in the blocks swap, restart and log")
+		}
 	}
 	return nil
 }
