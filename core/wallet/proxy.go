@@ -58,7 +58,8 @@ func New(opt Options) (*Proxy, error) {
 		return nil, fmt.Errorf("listen for wallets on %s: %w", opt.Address, err)
 	}
 	p := &Proxy{opt: opt, listener: l}
-	p.client = &http.Transport{DialContext: p.dial, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}
+	// No connection is kept: each request dials the engine that serves now, not the one that served the request before.
+	p.client = &http.Transport{DialContext: p.dial, DisableKeepAlives: true}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
 	return p, nil
 }
@@ -70,7 +71,6 @@ func (p *Proxy) Addr() net.Addr { return p.listener.Addr() }
 func (p *Proxy) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = p.server.Close() })
 	defer stop()
-	defer p.client.CloseIdleConnections()
 	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve wallets: %w", err)
 	}
@@ -190,9 +190,6 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	return d.DialContext(ctx, "tcp", strings.TrimPrefix(backend, "http://"))
 }
-
-// Reset drops idle connections, so that the next request goes to the engine that serves now.
-func (p *Proxy) Reset() { p.client.CloseIdleConnections() }
 
 // hostAllowed stops a page in a browser from reaching the listener through a name of its own (DNS rebinding).
 func (p *Proxy) hostAllowed(host string) bool {

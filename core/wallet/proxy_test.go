@@ -152,3 +152,13 @@ func TestPortInUseIsAnErrorAtStart(t *testing.T) {
 		t.Errorf("got %v, want an error that names the address", err)
 	}
 }
+
+func TestRequestGoesToTheEngineThatServesNow(t *testing.T) {
+	f := start(t)
+	for _, want := range []string{"0xold", "0xnew"} {
+		f.backend.Store(engine(t, `{"id":1,"result":"`+want+`"}`)) // the other one still runs, as in a probation
+		if code, body := post(t, f.url, "", `{"id":1,"method":"eth_chainId","params":[]}`); code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("got %d %s, want the answer %s", code, body, want)
+		}
+	}
+}
