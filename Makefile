@@ -7,6 +7,8 @@ BIN     := bin
 TOOLS   := $(CURDIR)/.tools/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The linter's cache names files by the checkout that it saw first: each checkout has its own.
+export GOLANGCI_LINT_CACHE := $(CURDIR)/.tools/cache
 # Packages whose races matter most: run with -race in `make test`; everything in `make race`.
 RACE    := ./core/host/... ./core/route/... ./core/swap/... ./core/guard/... ./core/driver/... ./core/consensus/... ./sdk/...
 
@@ -88,4 +90,4 @@ soak: build ## swaps and kills of whole nodes for an hour (SOAK_SECONDS)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(BIN) .tools/bin coverage
+	rm -rf $(BIN) .tools/bin .tools/cache coverage

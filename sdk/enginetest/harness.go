@@ -175,9 +175,9 @@ func (s *subject) wantImported(t *testing.T, ds ...chain.ExecutionData) {
 	if len(out.Statuses) != len(ds) {
 		t.Fatalf("%d statuses for %d payloads: %+v", len(out.Statuses), len(ds), out.Statuses)
 	}
-	for i, st := range out.Statuses {
-		if st.Verdict != engine.Valid || st.Hash != ds[i].Payload.BlockHash {
-			t.Fatalf("payload %d: status %+v, want VALID for %s", i, st, ds[i].Payload.BlockHash)
+	for i, d := range ds {
+		if st := out.Statuses[i]; st.Verdict != engine.Valid || st.Hash != d.Payload.BlockHash {
+			t.Fatalf("payload %d: status %+v, want VALID for %s", i, st, d.Payload.BlockHash)
 		}
 	}
 	if want := ref(ds[len(ds)-1]); out.Heads.Head != want {
