@@ -15,11 +15,13 @@ import (
 
 func newDev(f *flags) *cobra.Command {
 	var nodes int
+	var breaking bool
+	var chaos node.Chaos
 	cmd := &cobra.Command{
 		Use:     "dev",
 		Short:   "Start a whole chain on this machine",
-		Long:    "Start a chain of its own on this machine: a node that authors blocks, its plugins in processes of their own, and an\nembedded geth behind wallet JSON-RPC. Everything lies under one data folder; the configuration that it writes there\nis yours to edit and apply while blocks go on. Ctrl-C stops everything.",
-		Example: "  alys dev\n  alys dev --data-dir /tmp/chain",
+		Long:    "Start a chain of its own on this machine: a node that authors blocks, its plugins in processes of their own, and an\nembedded geth behind wallet JSON-RPC. Everything lies under one data folder; the configuration that it writes there\nis yours to edit and apply while blocks go on. Ctrl-C stops everything.\n\n--chaos kills, freezes and slows the plugins and corrupts their answers while the chain runs; the end tells how it went.",
+		Example: "  alys dev\n  alys dev --data-dir /tmp/chain\n  alys dev --chaos --chaos-every 5s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if nodes != 1 {
@@ -33,14 +35,20 @@ func newDev(f *flags) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("find data folder: %w", err)
 			}
-			return f.dev(cmd, dir)
+			if !breaking {
+				return f.dev(cmd, dir, nil)
+			}
+			return f.dev(cmd, dir, &chaos)
 		},
 	}
+	cmd.Flags().BoolVar(&breaking, "chaos", false, "break the plugins while the chain runs")
+	cmd.Flags().DurationVar(&chaos.Every, "chaos-every", 10*time.Second, "mean pause between two faults")
+	cmd.Flags().Uint64Var(&chaos.Seed, "chaos-seed", 0, "choose the faults as another run did (default: by the clock)")
 	cmd.Flags().IntVar(&nodes, "nodes", 1, "how many nodes; only 1 today")
 	return cmd
 }
 
-func (f *flags) dev(cmd *cobra.Command, dir string) error {
+func (f *flags) dev(cmd *cobra.Command, dir string, chaos *node.Chaos) error {
 	if err := checkSocketPath(filepath.Join(dir, socketName)); err != nil {
 		return fmt.Errorf("%w: choose a shorter --data-dir", err)
 	}
@@ -67,7 +75,7 @@ func (f *flags) dev(cmd *cobra.Command, dir string) error {
 	defer closeLog() //nolint:errcheck // nothing is left to do with it
 	out := cmd.OutOrStdout()
 	_, _ = fmt.Fprintf(out, "alys dev: starting in %s (log: %s)\n", dir, c.Log.File)
-	return f.runNode(cmd.Context(), c, node.Options{Log: log, Event: func(e node.Event) {
+	return f.runNode(cmd.Context(), c, node.Options{Log: log, Chaos: chaos, Event: func(e node.Event) {
 		if e.Ready != nil {
 			welcome(out, c, e.Ready)
 			return

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -73,7 +74,11 @@ func (f *flags) runNode(ctx context.Context, c *config.Config, o node.Options) e
 			}
 		}
 	}()
-	return n.Run(ctx)
+	err = n.Run(ctx)
+	if text := n.ChaosSummary(); text != "" && o.Event != nil {
+		o.Event(node.Event{At: time.Now(), Text: text})
+	}
+	return err
 }
 
 // openLog makes the node's logger as the log block says.

@@ -14,10 +14,12 @@ import (
 )
 
 func newStatus(f *flags) *cobra.Command {
-	return &cobra.Command{
+	var tree bool
+	cmd := &cobra.Command{
 		Use:     "status",
 		Short:   "Show what the node runs: heads, routes, generations",
-		Example: "  alys status\n  alys status --json | jq .head",
+		Long: "Show what the node runs: heads, routes, generations. --tree shows how it is supervised: the core, whose first error stops the\nnode; the services, each started again alone; the plugins, processes of their own.",
+		Example: "  alys status\n  alys status --tree\n  alys status --json | jq .head",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.client()
@@ -31,9 +33,14 @@ func newStatus(f *flags) *cobra.Command {
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), s)
 			}
+			if tree {
+				return printTree(cmd.OutOrStdout(), s)
+			}
 			return printStatus(cmd.OutOrStdout(), s)
 		},
 	}
+	cmd.Flags().BoolVar(&tree, "tree", false, "show the supervision tree")
+	return cmd
 }
 
 func printStatus(w io.Writer, s admin.Status) error {

@@ -66,7 +66,7 @@ func (*answering) CreateKey(_ context.Context, r admin.CreateKeyRequest) (admin.
 func start(t *testing.T, node admin.Node) (*admin.Client, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alys.sock")
-	s, err := admin.NewServer(path, node, hclog.NewNullLogger())
+	s, err := admin.NewServer(path, node, nil, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestNoNodeIsTold(t *testing.T) {
 
 func TestTooLongSocketPathIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("x", admin.MaxSocketPath))
-	_, err := admin.NewServer(path, &answering{}, hclog.NewNullLogger())
+	_, err := admin.NewServer(path, &answering{}, nil, hclog.NewNullLogger())
 	if !errors.Is(err, admin.ErrSocketPath) || !strings.Contains(err.Error(), "data_dir") {
 		t.Errorf("got %v, want ErrSocketPath with what to do", err)
 	}

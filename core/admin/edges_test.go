@@ -126,7 +126,7 @@ func TestNodeThatGoesAwayInAnApplyIsTold(t *testing.T) {
 
 func TestServerThatNeverRanIsClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.sock")
-	s, err := admin.NewServer(path, &answering{}, hclog.NewNullLogger())
+	s, err := admin.NewServer(path, &answering{}, nil, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestSocketOfADeadNodeIsReplacedAndAFolderIsNot(t *testing.T) {
 	if err := os.WriteFile(dead, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := admin.NewServer(dead, &answering{}, hclog.NewNullLogger())
+	s, err := admin.NewServer(dead, &answering{}, nil, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,10 +155,10 @@ func TestSocketOfADeadNodeIsReplacedAndAFolderIsNot(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(full, "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.NewServer(full, &answering{}, hclog.NewNullLogger()); err == nil {
+	if _, err := admin.NewServer(full, &answering{}, nil, hclog.NewNullLogger()); err == nil {
 		t.Error("a folder was replaced by a socket")
 	}
-	if _, err := admin.NewServer(filepath.Join(dir, "none", "a.sock"), &answering{}, hclog.NewNullLogger()); err == nil {
+	if _, err := admin.NewServer(filepath.Join(dir, "none", "a.sock"), &answering{}, nil, hclog.NewNullLogger()); err == nil {
 		t.Error("a socket in a folder that is not there")
 	}
 }

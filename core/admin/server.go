@@ -10,19 +10,17 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/alys-node/alys/core/internal/serve"
 )
 
 // MaxSocketPath is the longest path that a unix socket may have on Linux, in bytes.
 const MaxSocketPath = 107
 
-// Limits of a request.
-const (
-	maxRequestBytes = 16 << 20
-	headerTimeout   = 5 * time.Second
-)
+// maxRequestBytes limits a request.
+const maxRequestBytes = 16 << 20
 
 // ErrSocketPath means that the socket's path is too long for the kernel.
 var ErrSocketPath = errors.New("socket path is too long")
@@ -41,42 +39,44 @@ type Node interface {
 
 // Server serves the operator's API on a unix socket.
 type Server struct {
-	listener net.Listener
-	http     *http.Server
-	node     Node
-	log      hclog.Logger
+	*serve.Server
+	node Node
 }
 
 // NewServer listens on the socket at path, which it makes with mode 0600. A socket that a dead node left is replaced;
-// the caller holds the data folder's lock, so a live one cannot be there.
-func NewServer(path string, node Node, log hclog.Logger) (*Server, error) {
+// the caller holds the data folder's lock, so a live one cannot be there. panicked counts requests that panicked; nil:
+// nobody counts. Run serves until its context ends; after an error it may be run again.
+func NewServer(path string, node Node, panicked func(), log hclog.Logger) (*Server, error) {
 	if len(path) > MaxSocketPath {
 		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d: use a shorter data_dir or set node.admin_socket", ErrSocketPath, path, len(path), MaxSocketPath)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove old socket: %w", err)
-	}
-	l, err := listenPrivate(path)
+	s := &Server{node: node}
+	var err error
+	s.Server, err = serve.New(serve.Options{
+		Name: "operators on " + path, Listen: func() (net.Listener, error) { return listenPrivate(path) }, Handler: s.routes(),
+		Panicked: panicked, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{listener: l, node: node, log: log}
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: headerTimeout}
 	return s, nil
 }
 
 // listenPrivate makes the socket under a name of its own, closes it to others and then gives it its name, so that there
 // is no instant at which another user could connect.
 func listenPrivate(path string) (net.Listener, error) {
+	if err := ignoreNotExist(os.Remove(path)); err != nil {
+		return nil, fmt.Errorf("remove old socket: %w", err)
+	}
 	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%d.s", os.Getpid()))
 	_ = os.Remove(temp)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("listen for operators on %s: %w", path, err)
+		return nil, fmt.Errorf("make the socket %s: %w", path, err)
 	}
 	l.SetUnlinkOnClose(false)
 	if err := errors.Join(os.Chmod(temp, 0o600), os.Rename(temp, path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for operators on %s: %w", path, err), l.Close(), os.Remove(temp))
+		return nil, errors.Join(fmt.Errorf("make the socket %s: %w", path, err), l.Close(), os.Remove(temp))
 	}
 	return &unlinking{l, path}, nil
 }
@@ -97,19 +97,6 @@ func ignoreNotExist(err error) error {
 	}
 	return err
 }
-
-// Run serves until ctx ends.
-func (s *Server) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
-	defer stop()
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve operators: %w", err)
-	}
-	return nil
-}
-
-// Close stops listening and removes the socket; for a server that never ran.
-func (s *Server) Close() error { return s.listener.Close() }
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()

@@ -30,7 +30,25 @@ type Status struct {
 	StartedAt time.Time             `json:"started_at"`
 	MissedOwn uint64                `json:"missed_slots"` // own slots without a notarized block of ours, since the start
 	Authored  uint64                `json:"authored"`     // own blocks notarized, since the start
+	Services  []ServiceStatus       `json:"services"`     // the node's own parts, in start order; plugins are under roles
 }
+
+// ServiceStatus is one part of the node's supervision tree.
+type ServiceStatus struct {
+	Name      string    `json:"name"`
+	Group     string    `json:"group"` // core: its first error stops the node; services: started again, alone
+	State     string    `json:"state"` // starting, running, restarting, stopped
+	Restarts  int       `json:"restarts"`
+	Panics    int       `json:"panics"` // in requests and in the service itself
+	LastError string    `json:"last_error,omitempty"`
+	Since     time.Time `json:"since"` // of the state
+}
+
+// The groups of a ServiceStatus.
+const (
+	GroupCore     = "core"
+	GroupServices = "services"
+)
 
 // Rejection is a configuration that was flipped back and is not tried again until it changes.
 type Rejection struct {

@@ -21,6 +21,7 @@ type calls struct {
 	observer Observer
 	limits   map[string]time.Duration // longest time by full method; the caller's deadline stands where it is shorter
 	places   chan struct{}
+	tamper   func(n Name, method string, reply any) // nil but on a development chain that is tried
 
 	total, failed atomic.Uint64
 
@@ -60,6 +61,9 @@ func (c *calls) unary(ctx context.Context, method string, req, reply any, cc *gr
 	}
 	start := time.Now()
 	err := gone(ctx, c.fly(ctx, method, func() error { return next(ctx, method, req, reply, cc, opts...) }))
+	if err == nil && c.tamper != nil {
+		c.tamper(c.name, method, reply)
+	}
 	c.report(method, start, err)
 	return err
 }

@@ -39,6 +39,9 @@ type Config struct {
 	Observer        Observer // may be nil
 	Timings         Timings
 	Limits          Limits
+	// Tamper, if not nil, may change each answer of a plugin before the host looks at it: how a development chain plays
+	// a plugin that lies.
+	Tamper func(n Name, method string, reply any)
 }
 
 // Timings are the host's clocks; DefaultTimings has the documented values.

@@ -138,6 +138,7 @@ func (h *Host) newWorker(b Block, number uint64) (*worker, error) {
 		LinesPerSecond: l.LogLines, LineBytes: l.LogLineBytes, LastLines: l.LastLines, PanicBytes: l.PanicBytes,
 	})
 	w.calls = newCalls(w.name, h.observer, h.config.Timings, l.Calls)
+	w.calls.tamper = h.config.Tamper
 	w.runner = &pluginRunner{spawner: h.spawner, limits: l, out: w.out, judged: make(chan struct{})}
 	return w, nil
 }

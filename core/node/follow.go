@@ -217,6 +217,12 @@ func (n *Node) readiness() telemetry.Readiness {
 		}
 		r.Reasons = append(r.Reasons, reason)
 	}
+	for _, s := range n.tree.status() {
+		r.Parts[s.Name] = s.State
+		if s.State == partRestarting {
+			r.Reasons = append(r.Reasons, fmt.Sprintf("service %s is being started again: %s", s.Name, s.LastError))
+		}
+	}
 	r.Ready = len(r.Reasons) == 0
 	return r
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/alys-node/alys/core/admin"
+	"github.com/alys-node/alys/core/chaos"
 	ledger "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/driver"
@@ -35,6 +36,7 @@ type Options struct {
 	Version string
 	Log     hclog.Logger
 	Event   func(Event) // called for every block and everything else that a person would want to see; nil: nobody looks
+	Chaos   *Chaos      // break the plugins while the node runs; on a development chain only. nil: do not
 }
 
 // Node is one node. New opens it, Run runs it.
@@ -58,6 +60,8 @@ type Node struct {
 	carrier  *carrier
 	metrics  *telemetry.Metrics
 	watch    *watch
+	tree     *tree
+	chaos    *chaos.Chaos // nil but for Options.Chaos
 
 	wallet *wallet.Proxy
 	server *telemetry.Server
@@ -108,6 +112,10 @@ func (n *Node) open(ctx context.Context) error {
 	n.genesis = genesis.Header.Hash()
 	n.metrics = telemetry.New(n.opt.Version, n.spec.Name)
 	n.watch = &watch{metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced}
+	n.tree = newTree(n.metrics, n.log)
+	if err := n.openChaos(); err != nil {
+		return err
+	}
 	n.store, err = store.Open(store.Options{Dir: c.Node.DataDir, Genesis: n.genesis, Log: n.log.Named("store")})
 	if err != nil {
 		return err
@@ -135,7 +143,11 @@ func (n *Node) open(ctx context.Context) error {
 }
 
 func (n *Node) hostConfig() host.Config {
-	return hostConfig(n.opt.Config, n.spec, n.genesis, n.log.Named("plugin"), n.watch)
+	c := hostConfig(n.opt.Config, n.spec, n.genesis, n.log.Named("plugin"), n.watch)
+	if n.chaos != nil {
+		c.Tamper = func(of host.Name, method string, reply any) { n.chaos.Answer(pluginName(of.Kind, of.Label), method, reply) }
+	}
+	return c
 }
 
 // hostConfig is the plugin host's part of a configuration.
@@ -194,19 +206,23 @@ func (n *Node) listen() error {
 	if l.Wallet.Enabled {
 		n.wallet, err = wallet.New(wallet.Options{
 			Address: l.Wallet.Address, Hosts: l.Wallet.Origins, Wait: walletWait, Backend: n.walletBackend, Keep: n.carrier.Keep,
-			Observe: func(code int) { n.metrics.WalletRequests.WithLabelValues(fmt.Sprint(code)).Inc() }, Log: n.log.Named("wallet"),
+			Observe:  func(code int) { n.metrics.WalletRequests.WithLabelValues(fmt.Sprint(code)).Inc() },
+			Panicked: n.tree.panicked(serviceWallet), Log: n.log.Named("wallet"),
 		})
 		if err != nil {
 			return fmt.Errorf("%w: is another node running? set another address in listener \"wallet\"", err)
 		}
 	}
 	if l.Metrics.Enabled {
-		n.server, err = telemetry.NewServer(l.Metrics.Address, n.metrics, n.readiness, admin.Console(n))
+		n.server, err = telemetry.NewServer(telemetry.ServerOptions{
+			Address: l.Metrics.Address, Metrics: n.metrics, Ready: n.readiness, Extra: admin.Console(n),
+			Panicked: n.tree.panicked(serviceMetrics), Log: n.log.Named("metrics"),
+		})
 		if err != nil {
 			return fmt.Errorf("%w: is another node running? set another address in listener \"metrics\"", err)
 		}
 	}
-	n.admin, err = admin.NewServer(n.opt.Config.Node.AdminSocket, n, n.log.Named("admin"))
+	n.admin, err = admin.NewServer(n.opt.Config.Node.AdminSocket, n, n.tree.panicked(serviceAdmin), n.log.Named("admin"))
 	return err
 }
 

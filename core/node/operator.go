@@ -31,7 +31,7 @@ func (n *Node) Status(context.Context) (admin.Status, error) {
 		Slot: n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())), Head: head, Safe: safe, Finalized: finalized,
 		Ready: ready.Ready, Reasons: ready.Reasons, Serial: sw.Serial, Hash: sw.Hash, Drift: len(sw.Drift) > 0,
 		Roles: map[string]admin.RoleStatus{}, Listeners: n.listeners(), Keys: n.keys(), StartedAt: n.started,
-		MissedOwn: n.watch.missed.Load(), Authored: n.watch.authored.Load(),
+		MissedOwn: n.watch.missed.Load(), Authored: n.watch.authored.Load(), Services: n.tree.status(),
 	}
 	for _, r := range sw.Rejected {
 		s.Rejected = append(s.Rejected, admin.Rejection{Hash: r.Hash, Reason: r.Reason})
@@ -230,9 +230,10 @@ func (n *Node) Apply(ctx context.Context, r admin.ApplyRequest, progress func(ad
 		return "", operatorError(fmt.Errorf("%w: something was applied, or the file or a binary changed, since it was made", swap.ErrStalePlan))
 	}
 	// The apply outlives a terminal that goes away: it is the node's from here on.
-	report, err := n.swap.Apply(context.WithoutCancel(ctx), p, d, swap.ApplyOptions{AllowGap: r.AllowGap, Retry: r.Retry, By: r.By})
+	report, err := n.swap.Apply(context.WithoutCancel(ctx), p, d, swap.ApplyOptions{
+		AllowGap: r.AllowGap, Retry: r.Retry, By: r.By, Progress: func(roles []swap.Role, s swap.StepReport) { progress(stepDone(roles, s)) },
+	})
 	n.reported(report, err)
-	tellSteps(report, progress)
 	if err != nil {
 		return "", operatorError(err)
 	}
@@ -244,21 +245,21 @@ func (n *Node) Apply(ctx context.Context, r admin.ApplyRequest, progress func(ad
 func (n *Node) Rollback(ctx context.Context, r admin.RollbackRequest, progress func(admin.Progress)) (string, error) {
 	report, err := n.swap.Rollback(context.WithoutCancel(ctx), swap.Role(strings.ReplaceAll(r.Role, ".", "/")), r.By)
 	n.reported(report, err)
-	tellSteps(report, progress)
+	for _, s := range report.Steps {
+		progress(stepDone(report.Roles, s))
+	}
 	if err != nil {
 		return "", operatorError(err)
 	}
 	return outcomeText(report), nil
 }
 
-func tellSteps(r swap.Report, progress func(admin.Progress)) {
-	roles := make([]string, len(r.Roles))
-	for i, role := range r.Roles {
-		roles[i] = string(role)
+func stepDone(roles []swap.Role, s swap.StepReport) admin.Progress {
+	names := make([]string, len(roles))
+	for i, role := range roles {
+		names[i] = string(role)
 	}
-	for _, s := range r.Steps {
-		progress(admin.Progress{Role: strings.Join(roles, ","), Step: string(s.Step), Seconds: s.Took.Seconds()})
-	}
+	return admin.Progress{Role: strings.Join(names, ","), Step: string(s.Step), Seconds: s.Took.Seconds()}
 }
 
 func outcomeText(r swap.Report) string {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/thejerf/suture/v4"
-
 	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/sdk/chain"
@@ -44,28 +42,23 @@ func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) erro
 		return fmt.Errorf("start consensus: %w", err)
 	}
 	n.opt.Event(Event{At: time.Now(), Ready: n.listeners()})
-	stages := []struct {
-		name string
-		run  func(context.Context) error
-	}{
-		{"swap", n.swap.Run},
-		{"sync", n.wheel.Run},
-		{"consensus", d.Run},
-		{"transactions", n.followBlocks},
-		{"configuration", n.watchFile},
+	stages := []*part{
+		n.tree.has(stageSwap, n.swap.Run),
+		n.tree.has(stageSync, n.wheel.Run),
+		n.tree.has(stageConsensus, d.Run),
+		n.tree.has(stageTransactions, n.followBlocks),
+		n.tree.has(stageConfiguration, n.watchFile),
 	}
 	done := make(chan error, len(stages))
 	for _, s := range stages {
 		go func() {
-			err := s.run(ctx)
-			if err == nil && ctx.Err() == nil {
-				err = errors.New("ended by itself")
+			err := s.Serve(ctx)
+			if ctx.Err() != nil {
+				err = nil // the stop came first
 			}
-			if err != nil && ctx.Err() == nil {
-				err = fmt.Errorf("%s: %w", s.name, err)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", s, err)
 				cancel(err)
-			} else {
-				err = nil
 			}
 			done <- err
 		}()
@@ -79,36 +72,18 @@ func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) erro
 
 // supervise runs what may fail without taking the node down: it is restarted. The channel closes when all of it ended.
 func (n *Node) supervise(ctx context.Context) <-chan struct{} {
-	tree := suture.New("alys", suture.Spec{
-		EventHook: func(e suture.Event) { n.log.Error("a service failed and is restarted", "event", e.String()) },
-		Timeout:   stopTimeout,
-	})
-	tree.Add(service{"admin", n.admin.Run})
+	services := []*part{n.tree.has(serviceAdmin, n.admin.Run)}
 	if n.server != nil {
-		tree.Add(service{"metrics", n.server.Run})
+		services = append(services, n.tree.has(serviceMetrics, n.server.Run))
 	}
 	if n.wallet != nil {
-		tree.Add(service{"wallet", n.wallet.Run})
+		services = append(services, n.tree.has(serviceWallet, n.wallet.Run))
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = tree.Serve(ctx) // ends with ctx; what its services said was logged
-	}()
-	return done
+	if n.chaos != nil {
+		services = append(services, n.tree.has(serviceChaos, n.chaos.Run))
+	}
+	return n.tree.run(ctx, services)
 }
-
-// service names a function for the supervision tree.
-type service struct {
-	name string
-	run  func(context.Context) error
-}
-
-// Serve implements suture.Service. A clean end is the end of ctx; anything else is restarted.
-func (s service) Serve(ctx context.Context) error { return s.run(ctx) }
-
-// String implements fmt.Stringer, for logs.
-func (s service) String() string { return s.name }
 
 // startConsensus restores consensus and makes its driver.
 func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {

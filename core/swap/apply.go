@@ -56,6 +56,7 @@ func (c *Controller) apply(ctx context.Context, p Plan, d Desired, o ApplyOption
 	t := c.transition(to, cause, o.By)
 	t.rejected = nil // another configuration: the file has changed
 	t.watched = len(changedRoles(t.from, t.to)) > 0
+	t.progress = o.Progress
 	return t.run(ctx)
 }
 
@@ -75,6 +76,7 @@ type transition struct {
 	held     []Role  // since the handover
 	reopen   Generation
 	report   *Report
+	progress func([]Role, StepReport) // nil: nobody looks
 }
 
 func (c *Controller) transition(to Applied, cause, by string) *transition {
@@ -133,7 +135,10 @@ func (t *transition) run(ctx context.Context) (Report, error) {
 func (t *transition) step(s Step, f func() error) error {
 	started := time.Now()
 	err := f()
-	t.report.step(s, started)
+	done := t.report.step(s, started)
+	if t.progress != nil {
+		t.progress(t.roles, done)
+	}
 	if err == nil {
 		return nil
 	}

@@ -81,4 +81,6 @@ type ApplyOptions struct {
 	AllowGap bool   // go on although for a moment nothing can answer
 	Retry    bool   // try a configuration that was flipped back before
 	By       string // who asked, for the journal
+	// Progress, if not nil, hears of each step when it is done. The call is short.
+	Progress func(roles []Role, s StepReport)
 }

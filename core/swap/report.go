@@ -74,6 +74,8 @@ type Report struct {
 	Problem string `json:",omitempty"` // why it failed or was flipped back
 }
 
-func (r *Report) step(s Step, started time.Time) {
-	r.Steps = append(r.Steps, StepReport{Step: s, Took: time.Since(started)})
+func (r *Report) step(s Step, started time.Time) StepReport {
+	done := StepReport{Step: s, Took: time.Since(started)}
+	r.Steps = append(r.Steps, done)
+	return done
 }

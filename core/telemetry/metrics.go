@@ -41,6 +41,9 @@ type Metrics struct {
 
 	WalletRequests *prometheus.CounterVec // code
 	PendingTxs     prometheus.Gauge
+
+	ServiceRestarts *prometheus.CounterVec // service
+	ServicePanics   *prometheus.CounterVec // service
 }
 
 // latency buckets from 50 µs (a local call) to 10 s.
@@ -83,6 +86,9 @@ func New(version, chainName string) *Metrics {
 
 		WalletRequests: f.counters("wallet_requests_total", "Wallet JSON-RPC requests by HTTP status code.", "code"),
 		PendingTxs:     f.gauge("pending_transactions", "Wallet transactions kept until their block is safe."),
+
+		ServiceRestarts: f.counters("service_restarts_total", "Times a service of the node ended and was started again.", "service"),
+		ServicePanics:   f.counters("service_panics_total", "Panics in a service, most of them in one request; the node runs on.", "service"),
 	}
 	info := f.gauges("build_info", "Always 1; labels say what runs.", "version", "chain")
 	info.WithLabelValues(version, chainName).Set(1)

@@ -1,15 +1,13 @@
 package telemetry
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/alys-node/alys/core/internal/serve"
 )
 
 // Readiness says whether the node does its work now, and if not, why.
@@ -20,50 +18,28 @@ type Readiness struct {
 }
 
 // Server serves /metrics, /healthz (the process answers), /readyz (it does its work) and what the caller adds.
-type Server struct {
-	listener net.Listener
-	http     *http.Server
+type Server = serve.Server
+
+// ServerOptions are what a Server needs. Metrics and Ready are required.
+type ServerOptions struct {
+	Address  string // host:port
+	Metrics  *Metrics
+	Ready    func() Readiness
+	Extra    http.Handler // everything else; nil: nothing
+	Panicked func()       // counts requests that panicked; nil: nobody counts
+	Log      hclog.Logger // nil: no logs
 }
 
-// NewServer listens on address, so that a port in use is an error at start and not later. extra may be nil.
-func NewServer(address string, m *Metrics, ready func() Readiness, extra http.Handler) (*Server, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen for metrics on %s: %w", address, err)
-	}
+// NewServer listens, so that a port in use is an error at start and not later.
+func NewServer(o ServerOptions) (*Server, error) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeReadiness(w, ready()) })
-	if extra != nil {
-		mux.Handle("/", extra)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeReadiness(w, o.Ready()) })
+	if o.Extra != nil {
+		mux.Handle("/", o.Extra)
 	}
-	return &Server{l, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}}, nil
-}
-
-// Addr is the address that the server listens on.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
-// Run serves until ctx ends.
-func (s *Server) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
-	defer stop()
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve metrics: %w", err)
-	}
-	return nil
-}
-
-// Close stops listening, also when Run was never called. It is idempotent.
-func (s *Server) Close() error {
-	err := s.http.Close()
-	if again := s.listener.Close(); !errors.Is(again, net.ErrClosed) {
-		err = errors.Join(err, again)
-	}
-	if err != nil {
-		return fmt.Errorf("close the metrics listener: %w", err)
-	}
-	return nil
+	return serve.New(serve.Options{Name: "metrics on " + o.Address, Listen: serve.TCP(o.Address), Handler: mux, Panicked: o.Panicked, Log: o.Log})
 }
 
 func writeReadiness(w http.ResponseWriter, r Readiness) {

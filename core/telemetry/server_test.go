@@ -3,7 +3,6 @@ package telemetry_test
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,7 +13,9 @@ import (
 func TestServer(t *testing.T) {
 	ready := telemetry.Readiness{Reasons: []string{"the signer is locked"}}
 	extra := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "console") })
-	s, err := telemetry.NewServer("127.0.0.1:0", telemetry.New("test", "dev"), func() telemetry.Readiness { return ready }, extra)
+	s, err := telemetry.NewServer(telemetry.ServerOptions{
+		Address: "127.0.0.1:0", Metrics: telemetry.New("test", "dev"), Ready: func() telemetry.Readiness { return ready }, Extra: extra,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,28 +41,11 @@ func TestServer(t *testing.T) {
 			t.Errorf("%s: %d %.200q %v, want %d and %q", path, resp.StatusCode, body, err, want.code, want.text)
 		}
 	}
-	if _, err := telemetry.NewServer(s.Addr().String(), telemetry.New("test", "dev"), nil, nil); err == nil {
+	if _, err := telemetry.NewServer(telemetry.ServerOptions{Address: s.Addr().String(), Metrics: telemetry.New("test", "dev")}); err == nil {
 		t.Error("a port in use is no error")
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-}
-
-func TestServerThatNeverRanIsClosed(t *testing.T) {
-	s, err := telemetry.NewServer("127.0.0.1:0", telemetry.New("v", "c"), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	l, err := net.Listen("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatalf("the port is still taken: %v", err)
-	}
-	_ = l.Close()
 }

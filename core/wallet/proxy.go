@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/alys-node/alys/core/internal/serve"
 )
 
 // MaxRequestBytes limits a request's body, as geth does.
@@ -40,53 +42,31 @@ type Options struct {
 	Backend Backend
 	Keep    Keeper
 	Observe func(code int) // counts answers by HTTP status
-	Log     hclog.Logger
+
+	Panicked func() // counts requests that panicked; nil: nobody counts
+	Log      hclog.Logger
 }
 
-// Proxy is the listener.
+// Proxy is the listener. Run serves until its context ends; after an error it may be run again.
 type Proxy struct {
-	opt      Options
-	listener net.Listener
-	server   *http.Server
-	client   *http.Transport
+	*serve.Server
+	opt    Options
+	client *http.Transport
 }
 
 // New listens, so that a port in use is an error at start and not later.
 func New(opt Options) (*Proxy, error) {
-	l, err := net.Listen("tcp", opt.Address)
-	if err != nil {
-		return nil, fmt.Errorf("listen for wallets on %s: %w", opt.Address, err)
-	}
-	p := &Proxy{opt: opt, listener: l}
+	p := &Proxy{opt: opt}
 	// No connection is kept: each request dials the engine that serves now, not the one that served the request before.
 	p.client = &http.Transport{DialContext: p.dial, DisableKeepAlives: true}
-	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
-	return p, nil
-}
-
-// Addr is the address that the proxy listens on.
-func (p *Proxy) Addr() net.Addr { return p.listener.Addr() }
-
-// Run serves until ctx ends.
-func (p *Proxy) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = p.server.Close() })
-	defer stop()
-	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve wallets: %w", err)
-	}
-	return nil
-}
-
-// Close stops listening, also when Run was never called. It is idempotent.
-func (p *Proxy) Close() error {
-	err := p.server.Close()
-	if again := p.listener.Close(); !errors.Is(again, net.ErrClosed) {
-		err = errors.Join(err, again)
-	}
+	var err error
+	p.Server, err = serve.New(serve.Options{
+		Name: "wallets on " + opt.Address, Listen: serve.TCP(opt.Address), Handler: p, Panicked: opt.Panicked, Log: opt.Log,
+	})
 	if err != nil {
-		return fmt.Errorf("close the wallets' listener: %w", err)
+		return nil, err
 	}
-	return nil
+	return p, nil
 }
 
 // ServeHTTP answers one request.
