@@ -18,7 +18,7 @@ func newStatus(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "status",
 		Short:   "Show what the node runs: heads, routes, generations",
-		Long: "Show what the node runs: heads, routes, generations. --tree shows how it is supervised: the core, whose first error stops the\nnode; the services, each started again alone; the plugins, processes of their own.",
+		Long:    "Show what the node runs: heads, routes, generations. --tree shows how it is supervised: the core, whose first error stops the\nnode; the services, each started again alone; the plugins, processes of their own.",
 		Example: "  alys status\n  alys status --tree\n  alys status --json | jq .head",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

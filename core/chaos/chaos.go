@@ -153,6 +153,7 @@ func (c *Chaos) do(ctx context.Context, t Target, f Fault) {
 	switch f {
 	case Kill:
 		c.signal(t, syscall.SIGKILL)
+		c.whileRuns(ctx, t, thawAfter)
 	case Freeze:
 		c.signal(t, syscall.SIGSTOP)
 		c.whileRuns(ctx, t, thawAfter)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -28,6 +29,16 @@ func (n *Node) openChaos() error {
 		n.watch.say(text)
 	}})
 	return nil
+}
+
+// runChaos waits until the node is up: what it does with a plugin that dies in its first start is to say so and end.
+func (n *Node) runChaos(ctx context.Context) error {
+	select {
+	case <-n.up:
+		return n.chaos.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // targets are the plugin processes that run now.

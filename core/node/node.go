@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/alys-node/alys/core/admin"
-	"github.com/alys-node/alys/core/chaos"
 	ledger "github.com/alys-node/alys/core/chain"
+	"github.com/alys-node/alys/core/chaos"
 	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/guard"
@@ -69,6 +69,8 @@ type Node struct {
 
 	collect chan driver.Advanced // the newest head, for work that follows a block
 
+	up chan struct{} // closed when consensus runs
+
 	mu     sync.Mutex
 	driver *driver.Driver // guarded by mu; nil until consensus runs
 	self   []chain.BLSPublicKey
@@ -88,7 +90,7 @@ func New(ctx context.Context, o Options) (*Node, error) {
 	if o.Event == nil {
 		o.Event = func(Event) {}
 	}
-	n := &Node{opt: o, log: o.Log, started: time.Now(), collect: make(chan driver.Advanced, 1)}
+	n := &Node{opt: o, log: o.Log, started: time.Now(), collect: make(chan driver.Advanced, 1), up: make(chan struct{})}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close(ctx))
 	}
@@ -145,7 +147,9 @@ func (n *Node) open(ctx context.Context) error {
 func (n *Node) hostConfig() host.Config {
 	c := hostConfig(n.opt.Config, n.spec, n.genesis, n.log.Named("plugin"), n.watch)
 	if n.chaos != nil {
-		c.Tamper = func(of host.Name, method string, reply any) { n.chaos.Answer(pluginName(of.Kind, of.Label), method, reply) }
+		c.Tamper = func(of host.Name, method string, reply any) {
+			n.chaos.Answer(pluginName(of.Kind, of.Label), method, reply)
+		}
 	}
 	return c
 }

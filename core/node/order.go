@@ -42,6 +42,7 @@ func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) erro
 		return fmt.Errorf("start consensus: %w", err)
 	}
 	n.opt.Event(Event{At: time.Now(), Ready: n.listeners()})
+	close(n.up)
 	stages := []*part{
 		n.tree.has(stageSwap, n.swap.Run),
 		n.tree.has(stageSync, n.wheel.Run),
@@ -80,7 +81,7 @@ func (n *Node) supervise(ctx context.Context) <-chan struct{} {
 		services = append(services, n.tree.has(serviceWallet, n.wallet.Run))
 	}
 	if n.chaos != nil {
-		services = append(services, n.tree.has(serviceChaos, n.chaos.Run))
+		services = append(services, n.tree.has(serviceChaos, n.runChaos))
 	}
 	return n.tree.run(ctx, services)
 }
