@@ -3,6 +3,7 @@ package process_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -79,7 +80,9 @@ func TestKillLetsAProcessEndPolitely(t *testing.T) {
 }
 
 func TestThePipesEndThoughAGrandchildHoldsThem(t *testing.T) {
-	p := shell(t, spawner(t), "setsid sleep 3600 &\necho $!\nsleep 0.1\nexit 0\n")
+	// The parent ends only when the child has left its group: until then the child would die with it.
+	left := filepath.Join(t.TempDir(), "left")
+	p := shell(t, spawner(t), fmt.Sprintf("setsid sh -c 'echo $$; : > %[1]s; exec sleep 3600' &\nwhile [ ! -e %[1]s ]; do sleep 0.01; done\nexit 0\n", left))
 	r := bufio.NewReader(p.Stdout)
 	text, err := r.ReadString('\n')
 	if err != nil {
