@@ -37,6 +37,7 @@ type Node interface {
 	GuardImport(ctx context.Context, raw json.RawMessage) (GuardImportResponse, error)
 	Unlock(ctx context.Context, r UnlockRequest) error
 	CreateKey(ctx context.Context, r CreateKeyRequest) (KeyStatus, error)
+	Bencher
 }
 
 // Server serves the operator's API on a unix socket.
@@ -123,6 +124,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/unlock", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, with(r, func(ctx context.Context, u UnlockRequest) (struct{}, error) { return struct{}{}, s.node.Unlock(ctx, u) }))
 	})
+	mux.HandleFunc("POST /v1/bench/sign", s.benchSign)
 	return mux
 }
 
