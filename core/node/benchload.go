@@ -90,10 +90,14 @@ func (l *benchLoad) run(ctx context.Context, lane *benchLane, begin time.Time, f
 
 // approve asks for the approval of a block that never was.
 func (l *benchLoad) approve(ctx context.Context, lane *benchLane, i uint64) (chain.BLSSignature, error) {
+	return l.sign(ctx, lane.key, l.header(lane, i))
+}
+
+func (l *benchLoad) header(lane *benchLane, i uint64) chain.Header {
 	lane.slot = max(lane.slot+1, l.slotAt(time.Now()))
 	h := chain.Header{Version: chain.HeaderVersion, Genesis: l.genesis, Slot: lane.slot, Height: 1}
 	binary.BigEndian.PutUint64(h.BodyRoot[:], i)
-	return l.sign(ctx, lane.key, h)
+	return h
 }
 
 func (l *benchLoad) fail(err error) {
