@@ -30,16 +30,13 @@ func newBenchSign(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign",
 		Short: "Put a load of signatures on the signer's route, and swap the signer meanwhile",
-		Long: `Put a load of signatures on the signer's route of a running node, and swap the signer meanwhile.
-
-The signatures take the way of real approvals: the guard's two fsynced records, the route, the plugin over gRPC with
+		Long: `Put a load of signatures on the signer's route of a running node, and swap the signer meanwhile. The signatures
+take the way of real approvals: the guard's two fsynced records, the route, the plugin over gRPC with
 mutual TLS, verification. They are made with keys that everybody knows, under a chain that does not exist, with records
 of their own, so that they can never conflict with a real one. Calls come on a fixed schedule, and the time of each
 counts from when it was due: what waits behind a slow call is counted as late. After 2 seconds of warm-up comes a steady
 part, and then, with --swaps, as many hot swaps in a row, without probation, between the signer that alys.hcl names and
-another one. In the end the route is as it was.
-
-It works on a development chain alone, with signers that have bench = true in their config. Exit code 1 when a call
+another one. In the end the route is as it was. It works on a development chain alone, with signers that have bench = true in their config. Exit code 1 when a call
 failed or a slot was missed.`,
 		Example: "  alys bench sign --duration 60s\n  alys bench sign --swaps 1000 --json",
 		Args:    cobra.NoArgs,
@@ -52,17 +49,15 @@ failed or a slot was missed.`,
 			if err != nil {
 				return err
 			}
-			print := printBench
 			if f.json {
-				print = func(w io.Writer, r admin.BenchSignResult) error { return printJSON(w, r) }
+				err = printJSON(cmd.OutOrStdout(), result)
+			} else {
+				err = printBench(cmd.OutOrStdout(), result)
 			}
-			if err := print(cmd.OutOrStdout(), result); err != nil {
-				return err
-			}
-			if benchFailed(result) {
+			if err == nil && benchFailed(result) {
 				return exitError(1)
 			}
-			return nil
+			return err
 		},
 	}
 	cmd.Flags().Float64Var(&r.Rate, "rate", 200, "signatures a second")
