@@ -108,6 +108,11 @@ func printBench(w io.Writer, r admin.BenchSignResult) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print measurement: %w", err)
 	}
+	for _, row := range rows {
+		if c := row.calls; c != nil && c.Calls < c.Due*keptUp/100 {
+			_, _ = fmt.Fprintf(w, "\n%s: %d calls were due and %d answered: this machine did not keep up, and the times are those of a queue\n", row.name, c.Due, c.Calls)
+		}
+	}
 	var memory []string
 	for _, name := range sortedKeys(r.PluginMemory) {
 		memory = append(memory, fmt.Sprintf("%s %d MB", name, r.PluginMemory[name]>>20))
@@ -122,6 +127,9 @@ func printBench(w io.Writer, r admin.BenchSignResult) error {
 	}
 	return nil
 }
+
+// keptUp is the percentage of the calls due below which times say nothing of a single call.
+const keptUp = 97
 
 // ms is a time in milliseconds.
 func ms(seconds float64) string { return fmt.Sprintf("%.2f ms", seconds*1000) }

@@ -35,7 +35,8 @@ type BenchSignResult struct {
 // waiting behind a slow one is in it.
 type BenchCalls struct {
 	Seconds float64 `json:"seconds"` // of the part
-	Calls   int     `json:"calls"`
+	Due     int     `json:"due"`     // calls that the schedule had; far fewer answered means that the machine did not keep up
+	Calls   int     `json:"calls"`   // answered
 	Failed  int     `json:"failed"`
 	P50     float64 `json:"p50"`
 	P99     float64 `json:"p99"`

@@ -51,8 +51,8 @@ func TestBenchCountsFromWhenACallWasDue(t *testing.T) {
 		l.stop()
 		p := l.part(began, began.Add(time.Second))
 		// The stalled call takes 200 ms; the nine that were due behind it, every 20 ms, each 19 ms less than the one before.
-		if p.Calls != 99 || p.Failed != 0 || p.Max != 0.2 || p.P50 > 0.001 {
-			t.Errorf("got %+v, want 99 calls, the longest 200 ms, the median at most 1 ms", p)
+		if p.Due != 100 || p.Calls != 99 || p.Failed != 0 || p.Max != 0.2 || p.P50 > 0.001 {
+			t.Errorf("got %+v, want 99 calls of 100, the longest 200 ms, the median at most 1 ms", p)
 		}
 		late := 0
 		for _, s := range l.lanes[0].samples {

@@ -117,7 +117,7 @@ func (l *benchLoad) failure() error {
 
 // part evaluates the calls that were answered between two moments. It is for a load that was stopped.
 func (l *benchLoad) part(from, to time.Time) admin.BenchCalls {
-	out := admin.BenchCalls{Seconds: to.Sub(from).Seconds()}
+	out := admin.BenchCalls{Seconds: to.Sub(from).Seconds(), Due: int(to.Sub(from) / l.every)}
 	var took []time.Duration
 	answers := []time.Time{from, to}
 	for _, lane := range l.lanes {
