@@ -83,6 +83,7 @@ plugin "signer" "local" {
     password     = env("ALYS_KEYSTORE_PASSWORD", "")
     unlock       = "config" # or prompt
     allow_export = true
+    bench        = false
   }
 }
 

@@ -63,6 +63,14 @@ func (*answering) CreateKey(_ context.Context, r admin.CreateKeyRequest) (admin.
 	return admin.KeyStatus{Purpose: r.Purpose}, nil
 }
 
+func (*answering) BenchSign(_ context.Context, r admin.BenchSignRequest, progress func(admin.BenchProgress)) (admin.BenchSignResult, error) {
+	progress(admin.BenchProgress{Part: "steady", Calls: 1})
+	if r.Rate == 0 {
+		return admin.BenchSignResult{}, &admin.Error{Code: "invalid", Message: "no rate"}
+	}
+	return admin.BenchSignResult{Rate: r.Rate}, nil
+}
+
 func start(t *testing.T, node admin.Node) (*admin.Client, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alys.sock")

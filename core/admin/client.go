@@ -116,34 +116,53 @@ func ask[T any](ctx context.Context, c *Client, method, path string, in any) (T,
 }
 
 func (c *Client) stream(ctx context.Context, path string, in any, progress func(Progress)) (string, error) {
-	resp, err := c.do(ctx, http.MethodPost, path, in)
+	outcome := ""
+	err := lines(ctx, c, request{path, in}, func(p Progress) (bool, error) {
+		if !p.Done {
+			progress(p)
+			return false, nil
+		}
+		outcome = p.Outcome
+		if p.Error != nil {
+			return true, p.Error
+		}
+		return true, nil
+	})
+	return outcome, err
+}
+
+// request is a body for a path.
+type request struct {
+	path string
+	in   any
+}
+
+// lines reads an answer that is one JSON object a line until visit has seen the last one.
+func lines[T any](ctx context.Context, c *Client, r request, visit func(T) (last bool, err error)) error {
+	resp, err := c.do(ctx, http.MethodPost, r.path, r.in)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer resp.Body.Close() //nolint:errcheck // the body was read
 	if resp.StatusCode != http.StatusOK {
 		body, err := io.ReadAll(resp.Body)
 		if err != nil {
-			return "", fmt.Errorf("read the node's answer: %w", err)
+			return fmt.Errorf("read the node's answer: %w", err)
 		}
-		return "", failure(body)
+		return failure(body)
 	}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, maxRequestBytes)
-	for lines.Scan() {
-		var p Progress
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
-			return "", fmt.Errorf("decode the node's answer: %w", err)
+	text := bufio.NewScanner(resp.Body)
+	text.Buffer(nil, maxRequestBytes)
+	for text.Scan() {
+		var v T
+		if err := json.Unmarshal(text.Bytes(), &v); err != nil {
+			return fmt.Errorf("decode the node's answer: %w", err)
 		}
-		if p.Done && p.Error != nil {
-			return p.Outcome, p.Error
+		if last, err := visit(v); last || err != nil {
+			return err
 		}
-		if p.Done {
-			return p.Outcome, nil
-		}
-		progress(p)
 	}
-	return "", fmt.Errorf("the node went away before it was done: ask `alys status` how it ended: %w", errors.Join(lines.Err(), io.ErrUnexpectedEOF))
+	return fmt.Errorf("the node went away before it was done: ask `alys status` how it ended: %w", errors.Join(text.Err(), io.ErrUnexpectedEOF))
 }
 
 func failure(body []byte) error {

@@ -35,6 +35,7 @@ type Node interface {
 	GuardImport(ctx context.Context, raw json.RawMessage) (GuardImportResponse, error)
 	Unlock(ctx context.Context, r UnlockRequest) error
 	CreateKey(ctx context.Context, r CreateKeyRequest) (KeyStatus, error)
+	Bencher
 }
 
 // Server serves the operator's API on a unix socket.
@@ -110,6 +111,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/unlock", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, with(r, func(ctx context.Context, u UnlockRequest) (struct{}, error) { return struct{}{}, s.node.Unlock(ctx, u) }))
 	})
+	mux.HandleFunc("POST /v1/bench/sign", s.benchSign)
 	return mux
 }
 

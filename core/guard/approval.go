@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/alys-node/alys/sdk/bls"
 	"github.com/alys-node/alys/sdk/chain"
@@ -15,6 +16,34 @@ type Reservation struct {
 	Header   chain.Header
 	Block    chain.Hash          // Header.Hash()
 	Recorded *chain.BLSSignature // the earlier answer to the same request; nil when it is still to be signed
+
+	good *atomic.Pointer[verified] // what verified last; nil in one that ReserveApproval did not make
+}
+
+// verified is a signature that was found good, with all that it was verified against.
+type verified struct {
+	key       signer.KeyID
+	block     chain.Hash
+	signature chain.BLSSignature
+}
+
+// Verifies reports whether a signature is one on the reserved block by its key. One that verified is not verified again by
+// Complete: a verification takes longer than all the rest of an approval.
+func (r Reservation) Verifies(sig chain.BLSSignature) bool {
+	v := verified{r.Key, r.Block, sig}
+	if r.good != nil {
+		if known := r.good.Load(); known != nil && *known == v {
+			return true
+		}
+	}
+	public, err := approvalKey(r.Key)
+	if err != nil || !bls.Verify(public, signer.BlockApprovalRoot(r.Block), sig) {
+		return false
+	}
+	if r.good != nil {
+		r.good.Store(&v)
+	}
+	return true
 }
 
 // Approval is the request for a signer.
@@ -29,7 +58,7 @@ func (r Reservation) Approval() signer.Approval {
 // disk, a store that is away), ErrCorrupt, or the context's end.
 func (g *Guard) ReserveApproval(ctx context.Context, key signer.KeyID, header chain.Header) (Reservation, error) {
 	start := g.opts.Now()
-	res := Reservation{Key: key, Header: header, Block: header.Hash()}
+	res := Reservation{Key: key, Header: header, Block: header.Hash(), good: new(atomic.Pointer[verified])}
 	event := Event{Kind: EventReserved, Key: key, Slot: header.Slot, Height: header.Height, Block: res.Block}
 	err := g.checkHeader(res)
 	if err == nil {
@@ -74,14 +103,13 @@ func (g *Guard) Complete(ctx context.Context, res Reservation, sig chain.BLSSign
 }
 
 func (g *Guard) complete(ctx context.Context, res Reservation, sig chain.BLSSignature) error {
-	public, err := approvalKey(res.Key)
-	if err != nil {
+	if _, err := approvalKey(res.Key); err != nil {
 		return res.refuse(ReasonNotAnApprover, "%s", err)
 	}
 	if res.Block != res.Header.Hash() {
 		return res.refuse(ReasonNoSuchApproval, "the reservation's header is not its block")
 	}
-	if !bls.Verify(public, signer.ApprovalRoot(res.Header), sig) {
+	if !res.Verifies(sig) {
 		return res.refuse(ReasonBadSignature, "the signature does not verify")
 	}
 	return g.update(ctx, res.Key, func(s *state) (*Record, error) {

@@ -114,6 +114,30 @@ func TestCompleteKeepsOnlyTheRightSignature(t *testing.T) {
 	}
 }
 
+func TestVerifiedSignatureCountsForItsOwnBlockAndKeyOnly(t *testing.T) {
+	key, other := newSecret(t), newSecret(t)
+	g := open(t, options(guard.NewMemoryStore(), atSlot(20)))
+	r := reserve(t, g, key.id, header(10, 4, 1))
+	sig := key.Sign(signer.ApprovalRoot(r.Header))
+	if !r.Verifies(sig) || !r.Verifies(sig) {
+		t.Fatal("the right signature does not verify")
+	}
+	if r.Verifies(other.Sign(signer.ApprovalRoot(r.Header))) || r.Verifies(chain.BLSSignature{}) {
+		t.Error("a wrong signature verifies")
+	}
+	moved, lent := r, r
+	moved.Block, lent.Key = header(11, 5, 1).Hash(), other.id
+	if moved.Verifies(sig) || lent.Verifies(sig) {
+		t.Error("what verified for one block and key verifies for another")
+	}
+	if err := g.Complete(t.Context(), r, sig); err != nil {
+		t.Errorf("keep a verified signature: %v", err)
+	}
+	if (guard.Reservation{Key: "nonsense", Block: r.Block}).Verifies(sig) {
+		t.Error("a key that is none verifies")
+	}
+}
+
 func TestClockOneHourForwardBurnsNoSlots(t *testing.T) {
 	key, c := newSecret(t), atSlot(1_000_000)
 	offset := time.Duration(0)

@@ -9,7 +9,6 @@ import (
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/route"
-	"github.com/alys-node/alys/sdk/bls"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/signer"
 )
@@ -39,7 +38,7 @@ func (a *authority) Approve(ctx context.Context, key chain.BLSPublicKey, h chain
 	case res.Recorded != nil:
 		return *res.Recorded, nil
 	}
-	sig, err := a.ask(ctx, key, res)
+	sig, err := a.ask(ctx, res)
 	if err != nil {
 		return sig, err
 	}
@@ -51,7 +50,7 @@ func (a *authority) Approve(ctx context.Context, key chain.BLSPublicKey, h chain
 
 // ask puts a reserved approval to the route until somebody answers or the slot's time is used up. Asking again is safe:
 // the guard has reserved this block and no other.
-func (a *authority) ask(ctx context.Context, key chain.BLSPublicKey, res guard.Reservation) (chain.BLSSignature, error) {
+func (a *authority) ask(ctx context.Context, res guard.Reservation) (chain.BLSSignature, error) {
 	slot := res.Header.Slot
 	budget := a.slotTime(slot)
 	ctx, cancel := context.WithTimeout(ctx, budget)
@@ -65,7 +64,7 @@ func (a *authority) ask(ctx context.Context, key chain.BLSPublicKey, res guard.R
 			return s.Approve(ctx, res.Approval())
 		}, route.Opts[chain.BLSSignature]{
 			IsAnswer: isRefusal,
-			Check:    func(sig chain.BLSSignature) error { return checkApproval(key, res.Header, sig) },
+			Check:    func(sig chain.BLSSignature) error { return checkApproval(res, sig) },
 			Compare:  compareApprovals,
 		})
 		switch {
@@ -89,8 +88,8 @@ func isRefusal(err error) bool { return errors.Is(err, signer.ErrRefused) }
 // errBadSignature means that a signer answered with a signature that does not verify: it is not trusted.
 var errBadSignature = errors.New("signature does not verify under the key of the chain spec")
 
-func checkApproval(key chain.BLSPublicKey, h chain.Header, sig chain.BLSSignature) error {
-	if !bls.Verify(key, signer.ApprovalRoot(h), sig) {
+func checkApproval(res guard.Reservation, sig chain.BLSSignature) error {
+	if !res.Verifies(sig) {
 		return errBadSignature
 	}
 	return nil

@@ -33,12 +33,13 @@ log {
   file = "./alys.log"
 }
 
-# Two instances of the local signer over the same keys: swap between them.
+# Two instances of the local signer over the same keys: swap between them. "alys bench sign" may measure both.
 plugin "signer" "local" {
   command = "alys-signer-local"
   config {
     keystore = "./keys"
     password = "dev"
+    bench    = true
   }
 }
 
@@ -47,6 +48,7 @@ plugin "signer" "local2" {
   config {
     keystore = "./keys"
     password = "dev"
+    bench    = true
   }
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -68,6 +69,7 @@ type Node struct {
 	admin  *admin.Server
 
 	collect chan driver.Advanced // the newest head, for work that follows a block
+	benches atomic.Bool          // a measurement runs
 
 	up chan struct{} // closed when consensus runs
 

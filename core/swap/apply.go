@@ -55,7 +55,7 @@ func (c *Controller) apply(ctx context.Context, p Plan, d Desired, o ApplyOption
 	}
 	t := c.transition(to, cause, o.By)
 	t.rejected = nil // another configuration: the file has changed
-	t.watched = len(changedRoles(t.from, t.to)) > 0
+	t.watched = !o.Unwatched && len(changedRoles(t.from, t.to)) > 0
 	t.progress = o.Progress
 	return t.run(ctx)
 }

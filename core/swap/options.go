@@ -78,9 +78,10 @@ type Options struct {
 
 // ApplyOptions of one apply.
 type ApplyOptions struct {
-	AllowGap bool   // go on although for a moment nothing can answer
-	Retry    bool   // try a configuration that was flipped back before
-	By       string // who asked, for the journal
+	AllowGap  bool   // go on although for a moment nothing can answer
+	Retry     bool   // try a configuration that was flipped back before
+	Unwatched bool   // no probation follows: for a measurement, which goes on to the next swap at once
+	By        string // who asked, for the journal
 	// Progress, if not nil, hears of each step when it is done. The call is short.
 	Progress func(roles []Role, s StepReport)
 }

@@ -31,6 +31,22 @@ func inProbation(t *testing.T, f func(*testing.T, *world, *swap.Controller)) {
 	})
 }
 
+// TestUnwatchedApplyEndsAtOnce: the old generation is retired in the apply, although the controller has a probation.
+func TestUnwatchedApplyEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.start(signer("local", "1"))
+		w.run(c)
+		r, err := apply(t, c, signer("second", "1"), swap.ApplyOptions{Unwatched: true})
+		if err != nil || r.Result != swap.ResultDone {
+			t.Fatalf("result %s, %v", r.Result, err)
+		}
+		if got := w.labels(); got != "second" || c.Status().Probation != nil {
+			t.Errorf("running: %s, probation %+v", got, c.Status().Probation)
+		}
+	})
+}
+
 // run runs a controller until its host dies or the test ends.
 func (w *world) run(c *swap.Controller) {
 	ctx, cancel := context.WithCancel(w.t.Context())

@@ -87,10 +87,12 @@ func VerifyPossession(k chain.BLSPublicKey, proof chain.BLSSignature) bool {
 
 // Verify checks one signature on a root. Key and signature are checked to be in their groups; the key is not infinity.
 func Verify(k chain.BLSPublicKey, root chain.Hash, sig chain.BLSSignature) bool {
-	if _, err := publicKey(k); err != nil {
+	p, err := publicKey(k)
+	if err != nil {
 		return false
 	}
-	return new(blst.P2Affine).VerifyCompressed(sig[:], true, k[:], false, root[:], []byte(signatureDST))
+	s := new(blst.P2Affine).Uncompress(sig[:])
+	return s != nil && s.Verify(true, p, false, root[:], []byte(signatureDST))
 }
 
 // Aggregate adds signatures. It refuses an empty list and a signature outside the group.

@@ -33,7 +33,7 @@ func (n *Node) Audit() (out Audited, err error) {
 	if out.Blocks, err = canonical(s); err != nil {
 		return out, err
 	}
-	approved, err := n.approvals(s)
+	approved, err := n.approvals(s, out.Blocks[0].Header.Genesis)
 	if err != nil {
 		return out, err
 	}
@@ -79,14 +79,18 @@ func canonical(s *store.Store) ([]*block.Block, error) {
 	return out, nil
 }
 
-// approvals reads the node's guard: what it approved by slot.
-func (n *Node) approvals(s *store.Store) (map[chain.Slot]chain.Hash, error) {
+// approvals reads the node's guard: what it approved by slot. What was signed under another genesis (a measurement) does
+// not count.
+func (n *Node) approvals(s *store.Store, genesis chain.Hash) (map[chain.Slot]chain.Hash, error) {
 	out := map[chain.Slot]chain.Hash{}
 	keys, err := s.Keys(n.t.Context())
 	if err != nil {
 		return nil, err
 	}
 	for _, key := range keys {
+		if key.Genesis != genesis {
+			continue
+		}
 		records, _, err := s.Load(n.t.Context(), key)
 		if err != nil {
 			return nil, err

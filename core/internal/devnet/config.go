@@ -46,6 +46,7 @@ plugin "signer" "local" {
   config {
     keystore = "./keys"
     password = "dev"
+    bench    = true
   }
 }
 
@@ -54,6 +55,7 @@ plugin "signer" "local2" {
   config {
     keystore = "./keys"
     password = "dev"
+    bench    = true
   }
 }
 

@@ -14,6 +14,9 @@ import (
 var (
 	swaps = flag.Int("devnet.swaps", 10, "hot swaps of the signer")
 	kills = flag.Int("devnet.kills", 3, "kill -9 of each of signer, engine and node")
+	rate  = flag.Float64("devnet.rate", 40, "bench signatures a second while the signer is swapped")
+	laps  = flag.Int("devnet.laps", 5, "hot swaps of the signer under the load of bench signatures")
+	calm  = flag.Duration("devnet.calm", 3*time.Second, "how long the load runs before the swaps")
 	idle  = flag.Duration("devnet.idle", 6*time.Second, "how long to look at memory and idle CPU")
 )
 

@@ -195,7 +195,13 @@ func (n *Node) Edit(oldText, newText string) {
 // Alys runs a command of the operator on the node and gives what it printed; ok is exit code 0.
 func (n *Node) Alys(args ...string) (out string, ok bool) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.t.Context(), 2*time.Minute)
+	return n.AlysWithin(2*time.Minute, args...)
+}
+
+// AlysWithin is Alys for a command that takes long.
+func (n *Node) AlysWithin(limit time.Duration, args ...string) (out string, ok bool) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), limit)
 	defer cancel()
 	raw, err := exec.CommandContext(ctx, n.bin.Alys, append(args, "-c", n.Config())...).CombinedOutput()
 	var exit *exec.ExitError

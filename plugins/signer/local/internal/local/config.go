@@ -26,6 +26,7 @@ type settings struct {
 	Password    string `json:"password"`
 	Unlock      string `json:"unlock"`
 	AllowExport bool   `json:"allow_export"`
+	Bench       bool   `json:"bench"`
 }
 
 // Schema implements lifecycle.Plugin.
@@ -48,6 +49,10 @@ func (*Signer) Schema() schema.Block {
 			{
 				Name: "allow_export", Type: schema.Bool, Default: "true",
 				Doc: "Whether an operator may export keys, sealed under a new password.",
+			},
+			{
+				Name: "bench", Type: schema.Bool, Default: "false",
+				Doc: `Whether "alys bench sign" may measure it: with keys that everybody knows, under a chain that does not exist.`,
 			},
 		},
 	}

@@ -44,6 +44,7 @@ type block struct {
 	Password    *string `json:"password"`
 	Unlock      string  `json:"unlock"`
 	AllowExport bool    `json:"allow_export"`
+	Bench       bool    `json:"bench"`
 }
 
 func unlocked(keys string) block {

@@ -27,6 +27,7 @@ type Signer struct {
 	genesis  chain.Hash
 	keys     *keyring
 	guard    *watermark.Guard
+	bench    *bench // nil where the signer does not let itself be measured
 }
 
 // New makes a signer that is not configured.
@@ -68,6 +69,12 @@ func (s *Signer) Configure(ctx context.Context, c lifecycle.Config) error {
 	if err != nil {
 		keys.destroy()
 		return fmt.Errorf("open the signer's guard: %w", err)
+	}
+	if set.Bench {
+		if s.bench, err = openBench(c.Host); err != nil {
+			keys.destroy()
+			return errors.Join(err, guard.Close())
+		}
 	}
 	for _, path := range guard.Cut() {
 		s.log.Warn("an unfinished record at the end of a guard file was cut off; it was never answered", "file", path)
@@ -132,7 +139,7 @@ func (s *Signer) Drain(ctx context.Context) error {
 		late = fmt.Errorf("calls still run: %w", ctx.Err())
 	}
 	s.keys.destroy()
-	return errors.Join(late, s.guard.Close())
+	return errors.Join(late, s.guard.Close(), s.bench.close())
 }
 
 // begin registers a call; the caller calls done when it has answered.

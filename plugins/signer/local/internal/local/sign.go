@@ -63,22 +63,22 @@ func (s *Signer) ApproveBatch(ctx context.Context, as []signer.Approval) ([]sign
 }
 
 func (s *Signer) approve(ctx context.Context, a signer.Approval) (sig chain.BLSSignature, err error) {
-	h, err := s.keys.find(a.Key, signer.PurposeApproval)
+	with, err := s.approver(a.Key)
 	if err != nil {
 		return sig, err
 	}
 	switch {
 	case a.Header.Version != chain.HeaderVersion:
 		return sig, fmt.Errorf("header version %d: %w", a.Header.Version, signer.ErrRefused)
-	case a.Header.Genesis != s.genesis:
-		return sig, fmt.Errorf("the block is of genesis %s, this signer of %s: %w", a.Header.Genesis.Short(), s.genesis.Short(), signer.ErrRefused)
+	case a.Header.Genesis != with.genesis:
+		return sig, fmt.Errorf("the block is of genesis %s, this signer of %s: %w", a.Header.Genesis.Short(), with.genesis.Short(), signer.ErrRefused)
 	case ctx.Err() != nil:
 		return sig, ctx.Err() // nobody waits: do not use up the slot
 	}
-	if err := s.guard.Approve(a.Key, a.Header); err != nil {
+	if err := with.guard.Approve(a.Key, a.Header); err != nil {
 		return sig, err
 	}
-	err = h.withBLS(func(key *bls.SecretKey) { sig = key.Sign(signer.ApprovalRoot(a.Header)) })
+	err = with.key.withBLS(func(key *bls.SecretKey) { sig = key.Sign(signer.ApprovalRoot(a.Header)) })
 	return sig, err
 }
 
