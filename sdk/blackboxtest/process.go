@@ -37,6 +37,7 @@ type plug struct {
 	version int // the negotiated protocol version
 	host    lifecycle.Host
 	temp    string // its TMPDIR
+	synced  *recorder // what a Go plugin prints after the handshake: go-plugin carries it over gRPC
 	sockets string // the folder for its socket: no other process has this value in its environment
 
 	plugin *goplugin.Client
@@ -49,7 +50,7 @@ func (s *subject) start(t testing.TB, l launch) (*plug, error) {
 	if l.kind == "" {
 		l.kind = s.kind
 	}
-	p := &plug{host: s.host(t, l)}
+	p := &plug{host: s.host(t, l), synced: &recorder{}}
 	root := filepath.Dir(p.host.RunDir)
 	p.temp = filepath.Join(root, "tmp")
 	if err := os.Mkdir(p.temp, 0o700); err != nil {
@@ -65,6 +66,8 @@ func (s *subject) start(t testing.TB, l launch) (*plug, error) {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: p.host.RunDir},
 		GRPCDialOptions:  wire.DialOptions(),
 		Logger:           hclog.NewNullLogger(),
+		SyncStdout:       p.synced,
+		SyncStderr:       p.synced,
 		RunnerFunc:       p.spawner(s.o, l.orphaned),
 	})
 	t.Cleanup(func() { p.end(t) })

@@ -35,7 +35,7 @@ func checkLogs(c *check) {
 		c.note("it logs nothing")
 	}
 	for argument, value := range c.s.secrets() {
-		if strings.Contains(text, value) || strings.Contains(p.process.stdout.String(), value) {
+		if strings.Contains(text+p.process.stdout.String()+p.synced.String(), value) {
 			c.failed("no output shows a sensitive value of the configuration", "the value of %q is there", argument)
 		}
 	}
