@@ -8,6 +8,8 @@ import (
 
 // The attributes by which a row tells a program what it tells people by its log (testing.T.Attr).
 const (
+	AttrTitle     = "title"
+	AttrSee       = "see"
 	AttrExpected  = "expected"
 	AttrSaw       = "saw"
 	AttrNotRun    = "not_run"   // why the row could not run

@@ -53,6 +53,8 @@ func Run(t *testing.T, o Options) {
 	s := newSubject(t, o.withDefaults())
 	for _, r := range Rows() {
 		t.Run(r.ID, func(t *testing.T) {
+			t.Attr(AttrTitle, r.Title)
+			t.Attr(AttrSee, r.Page())
 			c := &check{T: t, row: r, s: s}
 			if !c.runnable() {
 				return

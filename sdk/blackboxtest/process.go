@@ -36,9 +36,9 @@ type plug struct {
 	process *spawned
 	version int // the negotiated protocol version
 	host    lifecycle.Host
-	temp    string // its TMPDIR
+	temp    string    // its TMPDIR
 	synced  *recorder // what a Go plugin prints after the handshake: go-plugin carries it over gRPC
-	sockets string // the folder for its socket: no other process has this value in its environment
+	sockets string    // the folder for its socket: no other process has this value in its environment
 
 	plugin *goplugin.Client
 }

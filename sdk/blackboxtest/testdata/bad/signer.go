@@ -177,7 +177,6 @@ func (b *bad) Approve(ctx context.Context, a signer.Approval) (chain.BLSSignatur
 	return b.Memory.Approve(ctx, a)
 }
 
-
 // idle is a strategy that never orders anything.
 type idle struct{ *syncertest.Memory }
 
