@@ -84,7 +84,7 @@ func (t *pluginTest) do(cmd *cobra.Command) error {
 		r.live = out
 		r.heading(out)
 	}
-	if err := t.runSuite(cmd.Context(), "^TestPlugin$/"+t.run, t.request(block), r.line); err != nil {
+	if err := t.runSuite(cmd.Context(), rowPattern(t.run), t.request(block), r.line); err != nil {
 		return err
 	}
 	r.score()
@@ -102,16 +102,38 @@ func (t *pluginTest) do(cmd *cobra.Command) error {
 	return err
 }
 
+// rowPattern puts the test's name in front of every alternative: the testing package splits a pattern at each | that is
+// in no bracket, before it splits it at each slash.
+func rowPattern(run string) string {
+	const test = "^TestPlugin$/"
+	var b strings.Builder
+	b.WriteString(test)
+	depth := 0
+	for _, r := range run {
+		switch r {
+		case '(', '[':
+			depth++
+		case ')', ']':
+			depth--
+		}
+		b.WriteRune(r)
+		if r == '|' && depth == 0 {
+			b.WriteString(test)
+		}
+	}
+	return b.String()
+}
+
 // program is the absolute path of a file that can be executed.
 func program(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "", errors.New("there is no such file: give the path of the plugin's binary")
+		return "", errors.New("there is no such file")
 	case err != nil:
 		return "", err
 	case info.IsDir():
-		return "", errors.New("it is a folder: give the path of the plugin's binary")
+		return "", errors.New("it is a folder, not a program")
 	case info.Mode()&0o111 == 0:
 		return "", fmt.Errorf("it cannot be executed: chmod +x %s", path)
 	}

@@ -133,7 +133,7 @@ func (r *testReport) row(test string) *testRow {
 	}
 	list, name := &r.Rows, id
 	if parent, rule, nested := strings.Cut(id, "/"); nested {
-		list, name = &r.row("/" + parent).Rules, rule
+		list, name = &r.row("/"+parent).Rules, rule
 	}
 	if i := slices.IndexFunc(*list, func(w *testRow) bool { return w.ID == id }); i >= 0 {
 		return (*list)[i]
