@@ -29,6 +29,7 @@ build: ## build the node and the built-in plugins into bin/ and bin/plugins/
 	  kind=$$(basename $$(dirname $$d)); name=$$(basename $$d); \
 	  $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/alys-$$kind-$$name ./$$d || exit 1; \
 	done
+	@$(GO) test -c -trimpath -ldflags '-s -w' -o $(BIN)/alys-conformance ./sdk/blackboxtest/conformance # for alys plugin test
 
 .PHONY: deps
 deps: ## install what a fresh Debian machine with Go misses (C compiler for cgo)

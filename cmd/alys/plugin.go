@@ -16,6 +16,7 @@ func newPlugin(f *flags) *cobra.Command {
 		Long: "Plugins are programs of their own. Outside a dev chain alys.hcl pins each by its checksum.",
 	}
 	cmd.AddCommand(newPluginPin(f))
+	cmd.AddCommand(newPluginTest(f))
 	return cmd
 }
 

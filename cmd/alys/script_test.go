@@ -48,6 +48,10 @@ func build(bin string) error {
 			return fmt.Errorf("build %s: %w\n%s", source, err, out)
 		}
 	}
+	cmd := exec.Command("go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(bin, suiteName), "../../sdk/blackboxtest/conformance")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the conformance suite: %w\n%s", err, out)
+	}
 	return nil
 }
 

@@ -28,7 +28,12 @@ func (m *Memory) Validate(_ context.Context, c lifecycle.Config) diag.Diagnostic
 }
 
 // Configure implements lifecycle.Plugin: it starts anew at the host's genesis, when the host has one.
-func (m *Memory) Configure(_ context.Context, c lifecycle.Config) error {
+func (m *Memory) Configure(ctx context.Context, c lifecycle.Config) error {
+	if len(c.JSON) > 0 { // a test may leave the block out
+		if err := m.Validate(ctx, c).Err(); err != nil {
+			return err
+		}
+	}
 	if len(c.Host.GenesisJSON) == 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/diag"
@@ -102,6 +103,21 @@ func (c Config) Decode(v any) error {
 		return fmt.Errorf("decode config: %w", err)
 	}
 	return nil
+}
+
+// Check is Decode for Validate: a value that does not fit is a finding at the argument that it was given to, so that the
+// operator is shown the line. The host has checked the schema's types before; what it cannot know is that a number must
+// be whole, say, or not negative.
+func (c Config) Check(v any) diag.Diagnostics {
+	err := c.Decode(v)
+	if err == nil {
+		return nil
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return diag.Diagnostics{diag.Errorf(strings.Split(wrong.Field, "."), "see the plugin's schema: alys plugin inspect",
+			"%s cannot be a %s", wrong.Field, wrong.Value)}
+	}
+	return diag.Diagnostics{diag.Errorf(nil, "see the plugin's schema: alys plugin inspect", "%s", err)}
 }
 
 // State is how a plugin feels.

@@ -47,6 +47,38 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+func TestCheckNamesTheArgument(t *testing.T) {
+	type config struct {
+		Count uint8 `json:"count"`
+		Inner struct {
+			Wait uint8 `json:"wait"`
+		} `json:"inner"`
+	}
+	for _, test := range []struct {
+		name, json string
+		path       []string
+	}{
+		{"a number that is not whole", `{"count":0.5}`, []string{"count"}},
+		{"a negative number", `{"count":-1}`, []string{"count"}},
+		{"a number in a nested block", `{"inner":{"wait":300}}`, []string{"inner", "wait"}},
+		{"an argument that there is not", `{"cuont":1}`, nil},
+		{"no object", `{"count":`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ds := lifecycle.Config{JSON: []byte(test.json)}.Check(&config{})
+			if !ds.HasErrors() {
+				t.Fatal("no finding")
+			}
+			if diff := cmp.Diff(test.path, ds[0].Path); diff != "" {
+				t.Errorf("path (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if ds := (lifecycle.Config{JSON: []byte(`{"count":7}`)}).Check(&config{}); ds != nil {
+		t.Errorf("a good block: %v", ds)
+	}
+}
+
 func TestKindsAreAllOfThem(t *testing.T) {
 	want := []lifecycle.Kind{lifecycle.Signer, lifecycle.Engine, lifecycle.Sync}
 	if diff := cmp.Diff(want, lifecycle.Kinds()); diff != "" {

@@ -148,7 +148,7 @@ func rules() []rule {
 			"test kits stay in tests", "a release carries no test code",
 			func(s source) bool { return !s.test && !strings.HasSuffix(s.dir, "test") },
 			func(_ source, i string) bool {
-				return under(local(i), "sdk/signertest", "sdk/enginetest", "sdk/syncertest", "sdk/plugintest")
+				return under(local(i), "sdk/signertest", "sdk/enginetest", "sdk/syncertest", "sdk/plugintest", "sdk/blackboxtest")
 			},
 		},
 		{

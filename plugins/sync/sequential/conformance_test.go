@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/alys-node/alys/sdk/blackboxtest"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugintest"
@@ -52,3 +53,14 @@ func TestValidateNamesTheAttribute(t *testing.T) {
 }
 
 func ref(h chain.Height) chain.Ref { return chain.Ref{Height: h} }
+
+func TestBlackBox(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	blackboxtest.Run(t, blackboxtest.Options{
+		Path:       plugintest.Build(t, "github.com/alys-node/alys/plugins/sync/sequential"),
+		Kind:       lifecycle.Sync,
+		ConfigJSON: []byte(`{"batch":128}`),
+	})
+}

@@ -45,8 +45,8 @@ const defaultBatch = 128
 
 func read(c lifecycle.Config) (settings, diag.Diagnostics) {
 	s := settings{Batch: defaultBatch}
-	if err := c.Decode(&s); err != nil {
-		return s, diag.Diagnostics{diag.Errorf(nil, "the host and this plugin disagree about the schema", "%s", err)}
+	if ds := c.Check(&s); ds.HasErrors() {
+		return s, ds
 	}
 	if s.Batch == 0 || s.Batch > maxBatch {
 		return s, diag.Diagnostics{diag.Errorf([]string{"batch"}, "Choose a number from 1 to 1024.", "A batch of %d heights cannot be ordered", s.Batch)}

@@ -65,8 +65,8 @@ func (*Engine) Schema() schema.Block {
 // Validate implements lifecycle.Plugin.
 func (*Engine) Validate(_ context.Context, c lifecycle.Config) diag.Diagnostics {
 	var s settings
-	if err := c.Decode(&s); err != nil {
-		return diag.Diagnostics{diag.Errorf(nil, "see the plugin's schema: alys plugin inspect", "%s", err)}
+	if ds := c.Check(&s); ds.HasErrors() {
+		return ds
 	}
 	ds := s.check()
 	if p := socket(c.Host); len(p) > maxSocketPath {

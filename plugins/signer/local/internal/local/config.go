@@ -61,8 +61,8 @@ func (*Signer) Schema() schema.Block {
 // Validate implements lifecycle.Plugin. It opens one keystore at most, because opening is slow on purpose.
 func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostics {
 	var s settings
-	if err := c.Decode(&s); err != nil {
-		return diag.Diagnostics{diag.Errorf(nil, "see the plugin's schema: alys plugin inspect", "%s", err)}
+	if ds := c.Check(&s); ds.HasErrors() {
+		return ds
 	}
 	ds := s.check()
 	if s.Keystore == "" {
