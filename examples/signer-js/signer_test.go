@@ -101,17 +101,31 @@ func describe(t *testing.T) lifecycle.Description {
 // TestConforms runs the suite that every signer in Go runs, over a unix socket with mutual TLS. Each subtest has a process
 // of its own.
 func TestConforms(t *testing.T) {
-	folders := map[signer.Signer]plugintest.Options{}
+	type run struct {
+		options plugintest.Options
+		pid     int
+	}
+	running := map[signer.Signer]run{}
 	start := func(t *testing.T, o plugintest.Options) signer.Signer {
 		t.Helper()
-		s := plugintest.Start(t, o).Signer()
-		folders[s] = o
+		p := plugintest.Launch(t, o)
+		s := p.Client.Signer()
+		running[s] = run{o, p.Pid}
 		return s
 	}
 	signertest.Run(t, signertest.Harness{
 		Genesis: genesis, Description: describe(t),
-		New:     func(t *testing.T) signer.Signer { t.Helper(); return start(t, options(t)) },
-		Restart: func(t *testing.T, s signer.Signer) signer.Signer { t.Helper(); return start(t, folders[s]) },
+		New: func(t *testing.T) signer.Signer {
+			t.Helper()
+			return start(t, options(t))
+		},
+		Restart: func(t *testing.T, s signer.Signer) signer.Signer {
+			t.Helper()
+			if err := syscall.Kill(running[s].pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			return start(t, running[s].options)
+		},
 	})
 }
 
