@@ -82,7 +82,7 @@ func listOne(ctx context.Context, h *host.Host, b host.Block, dev bool, roles []
 	switch {
 	case len(b.Checksums) == 0:
 		one.Pin = PinMissing
-	case slices.Contains(b.Checksums, one.Digest):
+	case slices.ContainsFunc(b.Checksums, func(c string) bool { d, err := host.ParseDigest(c); return err == nil && d == digest }):
 		one.Pin = PinMatches
 	default:
 		one.Pin = PinDiffers
