@@ -45,8 +45,8 @@ func newPluginInspect(f *flags) *cobra.Command {
 // inspect takes a name with a slash, or one of a file that is there and looks like no block's, as a path.
 func (f *flags) inspect(cmd *cobra.Command, name string) (node.Inspection, error) {
 	kind, _, dotted := strings.Cut(name, ".")
-	_, notThere := os.Stat(name)
-	if strings.Contains(name, "/") || notThere == nil && !(dotted && isKind(kind)) {
+	_, err := os.Stat(name)
+	if strings.Contains(name, "/") || err == nil && (!dotted || !isKind(kind)) {
 		return node.InspectFile(cmd.Context(), name)
 	}
 	if !dotted {
