@@ -35,8 +35,16 @@ build: ## build the node and the built-in plugins into bin/ and bin/plugins/
 deps: ## install what a fresh Debian machine with Go misses (C compiler for cgo)
 	@command -v gcc >/dev/null || (apt-get update -qq && apt-get install -y -qq gcc libc6-dev)
 
+# Tests alone need it: the example signer in JavaScript shows that a plugin can be written in any language.
+JS := examples/signer-js
+.PHONY: js
+js: $(JS)/dist/alys-signer-js ## build the example signer in JavaScript (npm)
+$(JS)/dist/alys-signer-js: $(JS)/package-lock.json $(JS)/build.mjs $(wildcard $(JS)/src/*) $(wildcard sdk/wire/proto/alys/*/v1/*.proto)
+	@command -v npm >/dev/null || (apt-get update -qq && apt-get install -y -qq nodejs npm)
+	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
 .PHONY: test
-test: deps build ## everything that CI runs: all tests, and the races that matter
+test: deps build js ## everything that CI runs: all tests, and the races that matter
 	$(GO) test -shuffle=on -timeout 20m ./...
 	$(GO) test -race -short -shuffle=on -timeout 15m $(RACE)
 
@@ -45,7 +53,7 @@ unit: ## the quick part: no processes, under two minutes
 	$(GO) test -short -shuffle=on -timeout 10m ./...
 
 .PHONY: race
-race: ## every test under the race detector (long)
+race: js ## every test under the race detector (long)
 	$(GO) test -race -shuffle=on -timeout 60m ./...
 
 .PHONY: lint
@@ -74,7 +82,7 @@ $(TOOLS)/buf: .tools/buf/go.mod $(TOOLS)/gofumpt
 	@touch $(TOOLS)/buf
 
 .PHONY: cover
-cover: ## lines covered by package, subprocesses included
+cover: js ## lines covered by package, subprocesses included
 	@bash .ci/cover
 
 .PHONY: fuzz

@@ -13,6 +13,9 @@ import (
 	"github.com/alys-node/alys/sdk/lifecycle"
 )
 
+// DidYouMean is ` Did you mean "x"?` for the option that is nearest to what was given, or empty.
+func DidYouMean(given string, options []string) string { return didYouMean(given, options) }
+
 // didYouMean is ` Did you mean "x"?` for the nearest of the options, or empty.
 func didYouMean(given string, options []string) string {
 	best, distance := "", 3

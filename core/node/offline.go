@@ -43,6 +43,11 @@ func Validate(ctx context.Context, c *config.Config) config.Diagnostics {
 
 // offlineHost runs plugins while no node does.
 func offlineHost(c *config.Config) (*host.Host, error) {
+	return changedHost(c, func(*host.Config) {})
+}
+
+// changedHost is offlineHost with something of its configuration changed.
+func changedHost(c *config.Config, change func(*host.Config)) (*host.Host, error) {
 	s, err := loadSpec(c)
 	if err != nil {
 		return nil, err
@@ -51,7 +56,9 @@ func offlineHost(c *config.Config) (*host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("genesis of %s: %w", s.Name, err)
 	}
-	return host.New(hostConfig(c, s, genesis.Header.Hash(), hclog.NewNullLogger(), nil))
+	hc := hostConfig(c, s, genesis.Header.Hash(), hclog.NewNullLogger(), nil)
+	change(&hc)
+	return host.New(hc)
 }
 
 // Checksum is the digest of a plugin's binary as it is now, as alys.hcl writes it.

@@ -10,7 +10,7 @@ import (
 // pkgPath is an import path, or a path relative to the test's folder that starts with a dot.
 func Build(t testing.TB, pkgPath string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), filepath.Base(pkgPath))
+	path := filepath.Join(t.TempDir(), "plugin") // not pkgPath's last part: that may be a dot
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkgPath)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkgPath, err, out)

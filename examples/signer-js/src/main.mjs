@@ -1,0 +1,4 @@
+import { serve } from './serve.mjs'
+import { Signer } from './signer.mjs'
+
+serve(new Signer())
