@@ -63,6 +63,10 @@ func (*answering) CreateKey(_ context.Context, r admin.CreateKeyRequest) (admin.
 	return admin.KeyStatus{Purpose: r.Purpose}, nil
 }
 
+func (*answering) ExportKey(_ context.Context, r admin.ExportKeyRequest) (admin.ExportKeyResponse, error) {
+	return admin.ExportKeyResponse{Keystore: []byte(r.Key)}, nil
+}
+
 func start(t *testing.T, node admin.Node) (*admin.Client, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alys.sock")
@@ -119,6 +123,9 @@ func TestClientAndServer(t *testing.T) {
 	}
 	if k, err := c.CreateKey(ctx, admin.CreateKeyRequest{Purpose: "approval"}); err != nil || k.Purpose != "approval" {
 		t.Errorf("create key %+v %v", k, err)
+	}
+	if out, err := c.ExportKey(ctx, admin.ExportKeyRequest{Key: "bls:0x"}); err != nil || string(out.Keystore) != "bls:0x" {
+		t.Errorf("export key %+v %v", out, err)
 	}
 }
 
