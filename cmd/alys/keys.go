@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/node"
@@ -18,57 +15,18 @@ import (
 func newKeys(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make, list and unlock keys",
+		Short: "Make, bring in, take out, list and unlock keys",
 		Args:  noSubcommand, RunE: help,
 		Example: "  alys keys new --purpose approval\n  alys keys list",
-		Long:    "Keys live in signer plugins. Every command works with a running node, and `new` and `list` without one: the signer is\nthen started for the moment.",
+		Long: `Keys live in signer plugins: a BLS key approves blocks, a secp256k1 key signs Bitcoin payments. new, import, export and list
+work with a running node, and without one too: the signer is then started for the moment. No secret is an argument, and
+none is printed but by mnemonic, which is for that.`,
 	}
-	cmd.AddCommand(newKeysNew(f), newKeysList(f), newKeysUnlock(f))
+	cmd.AddCommand(newKeysNew(f), newKeysMnemonic(f), newKeysImport(f), newKeysExport(f), newKeysList(f), newKeysUnlock(f))
 	return cmd
 }
 
-func newKeysNew(f *flags) *cobra.Command {
-	var r admin.CreateKeyRequest
-	var passwordFile, importFile string
-	cmd := &cobra.Command{
-		Use:     "new",
-		Short:   "Make a key in a signer plugin, or bring in an EIP-2335 keystore",
-		Long:    "Make a key in a signer plugin and print its public key and, for an approval key, its proof of possession: what a\nchain spec's authority entry holds.",
-		Example: "  alys keys new --purpose approval\n  alys keys new --purpose approval --import keystore.json --password-file pw.txt",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if importFile != "" {
-				raw, err := os.ReadFile(importFile)
-				if err != nil {
-					return fmt.Errorf("read keystore: %w", err)
-				}
-				r.Import = raw
-			}
-			if passwordFile != "" || importFile != "" {
-				password, err := readPassword(cmd, passwordFile)
-				if err != nil {
-					return err
-				}
-				r.Password = password
-			}
-			key, err := f.createKey(cmd, r)
-			if err != nil {
-				return err
-			}
-			if f.json {
-				return printJSON(cmd.OutOrStdout(), key)
-			}
-			return printKeys(cmd.OutOrStdout(), []admin.KeyStatus{key})
-		},
-	}
-	cmd.Flags().StringVar(&r.Plugin, "plugin", "", "the signer's label in alys.hcl (default: the only signer)")
-	cmd.Flags().StringVar(&r.Purpose, "purpose", "approval", "approval (BLS12-381) or bitcoin (secp256k1)")
-	cmd.Flags().StringVar(&r.Label, "label", "", "a name for people")
-	cmd.Flags().StringVar(&importFile, "import", "", "an EIP-2335 keystore to bring in")
-	cmd.Flags().StringVar(&passwordFile, "password-file", "", "the keystore's password (default: the signer's own; an import asks)")
-	return cmd
-}
-
+// createKey asks the running node, or a signer that is started for the moment.
 func (f *flags) createKey(cmd *cobra.Command, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
 	if c, err := f.client(); err == nil {
 		key, err := c.CreateKey(cmd.Context(), r)
@@ -85,8 +43,11 @@ func (f *flags) createKey(cmd *cobra.Command, r admin.CreateKeyRequest) (admin.K
 
 func newKeysList(f *flags) *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List the keys that the signers hold",
+		Use:   "list",
+		Short: "List the keys that the signers hold",
+		Long: `List the keys that the signers hold: plugin, purpose, state, label and public key, with the proof of possession that a
+chain spec's authority entry has. IN SET says whether the chain's authority set or federation has the key at the node's
+head: yes, no, coming (from a later height on), or ? where no node runs.`,
 		Example: "  alys keys list --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -129,7 +90,7 @@ func newKeysUnlock(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if r.Password, err = readPassword(cmd, passwordFile); err != nil {
+			if r.Password, err = readPassword(cmd, "Password", passwordFile); err != nil {
 				return err
 			}
 			defer clear(r.Password)
@@ -145,39 +106,30 @@ func newKeysUnlock(f *flags) *cobra.Command {
 	return cmd
 }
 
-// readPassword reads a password from a file, or asks for it without showing it. One newline at the end is not part of it.
-func readPassword(cmd *cobra.Command, file string) ([]byte, error) {
-	if file != "" {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read password: %w", err)
-		}
-		return []byte(strings.TrimRight(string(raw), "\r\n")), nil
-	}
-	in, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return nil, errors.New("nobody is there to type a password: use --password-file")
-	}
-	_, _ = fmt.Fprint(cmd.ErrOrStderr(), "Password: ")
-	password, err := term.ReadPassword(int(in.Fd()))
-	_, _ = fmt.Fprintln(cmd.ErrOrStderr())
-	if err != nil {
-		return nil, fmt.Errorf("read password: %w", err)
-	}
-	return password, nil
-}
-
 func printKeys(w io.Writer, keys []admin.KeyStatus) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "PLUGIN\tPURPOSE\tSTATE\tLABEL\tKEY")
+	_, _ = fmt.Fprintln(t, "PLUGIN\tPURPOSE\tSTATE\tIN SET\tLABEL\tKEY")
 	for _, k := range keys {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.Plugin, k.Purpose, k.State, k.Label, k.ID)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Plugin, k.Purpose, k.State, inSet(k), k.Label, k.ID)
 		if k.Possession != "" {
-			_, _ = fmt.Fprintf(t, "\t\t\t\tpossession 0x%s\n", k.Possession)
+			_, _ = fmt.Fprintf(t, "\t\t\t\t\tpossession 0x%s\n", k.Possession)
 		}
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print keys: %w", err)
 	}
 	return nil
+}
+
+// inSet says whether the chain counts on a key, as far as the node knows.
+func inSet(k admin.KeyStatus) string {
+	switch k.Set {
+	case admin.KeyInSet:
+		return "yes"
+	case admin.KeyComing:
+		return "coming"
+	case admin.KeyNotInSet:
+		return "no"
+	}
+	return "?"
 }

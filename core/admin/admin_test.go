@@ -71,6 +71,10 @@ func (*answering) BenchSign(_ context.Context, r admin.BenchSignRequest, progres
 	return admin.BenchSignResult{Rate: r.Rate}, nil
 }
 
+func (*answering) ExportKey(_ context.Context, r admin.ExportKeyRequest) (admin.ExportKeyResponse, error) {
+	return admin.ExportKeyResponse{Keystore: []byte(r.Key)}, nil
+}
+
 func start(t *testing.T, node admin.Node) (*admin.Client, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alys.sock")
@@ -127,6 +131,9 @@ func TestClientAndServer(t *testing.T) {
 	}
 	if k, err := c.CreateKey(ctx, admin.CreateKeyRequest{Purpose: "approval"}); err != nil || k.Purpose != "approval" {
 		t.Errorf("create key %+v %v", k, err)
+	}
+	if out, err := c.ExportKey(ctx, admin.ExportKeyRequest{Key: "bls:0x"}); err != nil || string(out.Keystore) != "bls:0x" {
+		t.Errorf("export key %+v %v", out, err)
 	}
 }
 

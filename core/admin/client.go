@@ -73,6 +73,11 @@ func (c *Client) CreateKey(ctx context.Context, r CreateKeyRequest) (KeyStatus, 
 	return ask[KeyStatus](ctx, c, http.MethodPost, "/v1/keys", r)
 }
 
+// ExportKey takes a sealed copy of a key out.
+func (c *Client) ExportKey(ctx context.Context, r ExportKeyRequest) (ExportKeyResponse, error) {
+	return ask[ExportKeyResponse](ctx, c, http.MethodPost, "/v1/keys/export", r)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, in any) (*http.Response, error) {
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestCodesAreHTTPStatuses(t *testing.T) {
 
 func TestMalformedRequestIsRefused(t *testing.T) {
 	c, socket := start(t, &answering{})
-	for _, path := range []string{"/v1/plan", "/v1/apply", "/v1/rollback", "/v1/keys", "/v1/unlock"} {
+	for _, path := range []string{"/v1/plan", "/v1/apply", "/v1/rollback", "/v1/keys", "/v1/keys/export", "/v1/unlock"} {
 		if code, body := raw(t, socket, http.MethodPost, path, "{"); code != http.StatusBadRequest || !strings.Contains(body, "invalid") {
 			t.Errorf("%s: %d %s", path, code, body)
 		}

@@ -35,6 +35,7 @@ type Node interface {
 	GuardImport(ctx context.Context, raw json.RawMessage) (GuardImportResponse, error)
 	Unlock(ctx context.Context, r UnlockRequest) error
 	CreateKey(ctx context.Context, r CreateKeyRequest) (KeyStatus, error)
+	ExportKey(ctx context.Context, r ExportKeyRequest) (ExportKeyResponse, error)
 	Bencher
 }
 
@@ -108,6 +109,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/guard", func(w http.ResponseWriter, r *http.Request) { reply(w, call(r, s.node.GuardExport)) })
 	mux.HandleFunc("POST /v1/guard", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.GuardImport)) })
 	mux.HandleFunc("POST /v1/keys", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.CreateKey)) })
+	mux.HandleFunc("POST /v1/keys/export", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.ExportKey)) })
 	mux.HandleFunc("POST /v1/unlock", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, with(r, func(ctx context.Context, u UnlockRequest) (struct{}, error) { return struct{}{}, s.node.Unlock(ctx, u) }))
 	})

@@ -110,8 +110,16 @@ type KeyStatus struct {
 	Label      string `json:"label,omitempty"`
 	Plugin     string `json:"plugin"`
 	State      string `json:"state"`
+	Set        string `json:"set,omitempty"`        // see KeyInSet; empty: nobody knows, because no node runs
 	Possession string `json:"possession,omitempty"` // hex, for a chain spec
 }
+
+// What a key is in the chain's authority set, or for a Bitcoin key in its federation.
+const (
+	KeyInSet    = "current" // a member at the node's head
+	KeyComing   = "coming"  // a member from a later height on, as the chain spec schedules it
+	KeyNotInSet = "none"
+)
 
 // Source is where the node is to read its configuration: the caller's file and variables.
 type Source struct {
@@ -169,11 +177,24 @@ type UnlockRequest struct {
 
 // CreateKeyRequest makes or brings in a key.
 type CreateKeyRequest struct {
-	Plugin   string `json:"plugin"`
-	Purpose  string `json:"purpose"`
-	Label    string `json:"label,omitempty"`
-	Password []byte `json:"password,omitempty"`
-	Import   []byte `json:"import,omitempty"` // an EIP-2335 keystore
+	Plugin         string `json:"plugin"`
+	Purpose        string `json:"purpose"`
+	Label          string `json:"label,omitempty"`
+	Password       []byte `json:"password,omitempty"`        // seals the key in the signer; empty: the signer's own
+	Import         []byte `json:"import,omitempty"`          // an EIP-2335 keystore
+	ImportPassword []byte `json:"import_password,omitempty"` // opens the import
+}
+
+// ExportKeyRequest takes a copy of a key out, sealed.
+type ExportKeyRequest struct {
+	Plugin   string `json:"plugin"` // a signer's label; empty when only one holds the key
+	Key      string `json:"key"`
+	Password []byte `json:"password"` // seals the copy
+}
+
+// ExportKeyResponse is the copy.
+type ExportKeyResponse struct {
+	Keystore []byte `json:"keystore"` // an EIP-2335 keystore
 }
 
 // GuardImportResponse says what an import changed.

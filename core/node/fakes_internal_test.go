@@ -14,6 +14,7 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
 	"github.com/alys-node/alys/sdk/enginetest"
+	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 	"github.com/alys-node/alys/sdk/signertest"
 )
@@ -123,6 +124,19 @@ func (s *devSigner) secret(id signer.KeyID) (*bls.SecretKey, error) {
 	}
 	return nil, signer.ErrUnknownKey
 }
+
+// CreateKey implements signer.SignerWithKeyAdmin as a signer does whose keys are made elsewhere.
+func (s *devSigner) CreateKey(context.Context, signer.NewKey) (signer.Key, error) {
+	return signer.Key{}, lifecycle.ErrUnsupported
+}
+
+// ExportKey implements signer.SignerWithKeyAdmin as a signer does whose keys never leave it.
+func (s *devSigner) ExportKey(context.Context, signer.KeyID, signer.Secret) ([]byte, error) {
+	return nil, signer.ErrRefused
+}
+
+// Unlock implements signer.SignerWithKeyAdmin.
+func (s *devSigner) Unlock(context.Context, signer.Secret) error { return lifecycle.ErrUnsupported }
 
 // Keys implements signer.Signer.
 func (s *devSigner) Keys(context.Context) ([]signer.Key, error) {

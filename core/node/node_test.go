@@ -18,8 +18,10 @@ import (
 	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/node"
+	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/core/store"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/signer"
 )
 
 func must(t testing.TB, err error) {
@@ -315,6 +317,18 @@ func TestNodeIsOperated(t *testing.T) {
 		wantCode(t, r.client.Unlock(t.Context(), admin.UnlockRequest{Plugin: "b", Password: []byte("x")}), "refused")
 		_, err := r.client.CreateKey(t.Context(), admin.CreateKeyRequest{Plugin: "b", Purpose: "approval"})
 		wantCode(t, err, "refused")
+		keys := r.status().Keys
+		if len(keys) == 0 || keys[0].Set != admin.KeyInSet {
+			t.Fatalf("keys are %+v, want one of the authority set", keys)
+		}
+		_, err = r.client.ExportKey(t.Context(), admin.ExportKeyRequest{Plugin: "b", Key: keys[0].ID, Password: []byte("x")})
+		wantCode(t, err, "refused")
+		_, err = r.client.ExportKey(t.Context(), admin.ExportKeyRequest{Key: "bls:0x", Password: []byte("x")})
+		wantCode(t, err, "unknown")
+		offline := options(t, dir).Config
+		if _, err := node.CreateKeyOffline(t.Context(), offline, admin.CreateKeyRequest{Plugin: "a"}); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("a signer was started beside the node's own: %v", err)
+		}
 	})
 	t.Run("an engine that dies comes back and is caught up", func(t *testing.T) {
 		pid := r.status().Roles["engine"].Generations[0].PID
@@ -442,6 +456,16 @@ func TestValidateAsksThePlugins(t *testing.T) {
 	if _, err := node.CreateKeyOffline(t.Context(), c, admin.CreateKeyRequest{Plugin: "a", Purpose: "approval"}); err == nil {
 		t.Error("a signer that makes no keys made one")
 	}
+	export := admin.ExportKeyRequest{Plugin: "nobody", Key: "bls:0x", Password: []byte("x")}
+	if _, err := node.ExportKeyOffline(t.Context(), c, export, nil); err == nil || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("a key of a signer that is not there: %v", err)
+	}
+	export.Plugin = "a"
+	_, err = node.ExportKeyOffline(t.Context(), c, export, nil)
+	wantCode(t, err, "unknown")
+	export.Key = string(signer.BLSKey(spec.Dev().Authorities[0].Keys[0]))
+	_, err = node.ExportKeyOffline(t.Context(), c, export, nil)
+	wantCode(t, err, "refused")
 	if _, err := node.GuardExportOffline(t.Context(), filepath.Join(dir, "nothing")); err == nil {
 		t.Error("the guard of a folder that is not there was exported")
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/alys-node/alys/core/store"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/diag"
-	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 )
 
@@ -137,87 +136,4 @@ func GuardText(raw json.RawMessage) (string, error) {
 	}
 	_ = t.Flush() // a strings.Builder takes everything
 	return b.String(), nil
-}
-
-// withSigner starts a signer of the configuration for a moment.
-func withSigner(ctx context.Context, c *config.Config, label string, do func(p *config.Plugin, g *host.Generation) error) error {
-	p, err := findSigner(c, label)
-	if err != nil {
-		return err
-	}
-	h, err := offlineHost(c)
-	if err != nil {
-		return err
-	}
-	one, diags := resolve(ctx, h, c, p)
-	err = diags.Err()
-	if err == nil {
-		err = launchOnce(ctx, h, one, func(g *host.Generation) error { return do(p, g) })
-	}
-	return errors.Join(err, h.Close())
-}
-
-func findSigner(c *config.Config, label string) (*config.Plugin, error) {
-	var found []*config.Plugin
-	var names []string
-	for _, p := range c.Plugins {
-		if p.ID.Kind != lifecycle.Signer {
-			continue
-		}
-		names = append(names, p.ID.Name)
-		if label == "" || p.ID.Name == label {
-			found = append(found, p)
-		}
-	}
-	switch {
-	case len(names) == 0:
-		return nil, fmt.Errorf("%s has no signer: add a block plugin \"signer\" \"local\"", c.Path)
-	case len(found) == 0:
-		return nil, fmt.Errorf("there is no signer %q in %s: it has %s", label, c.Path, strings.Join(names, ", "))
-	case len(found) > 1:
-		return nil, fmt.Errorf("there are %d signers in %s: name one with --plugin: %s", len(found), c.Path, strings.Join(names, ", "))
-	}
-	return found[0], nil
-}
-
-func launchOnce(ctx context.Context, h *host.Host, one resolved, do func(*host.Generation) error) error {
-	g, err := h.Launch(ctx, one.host, host.Digest(digestPrefix+one.block.Digest))
-	if err != nil {
-		return err
-	}
-	err = do(g)
-	g.Stop(ctx)
-	return err
-}
-
-// CreateKeyOffline makes a key in a signer while no node runs.
-func CreateKeyOffline(ctx context.Context, c *config.Config, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
-	var out admin.KeyStatus
-	err := withSigner(ctx, c, r.Plugin, func(p *config.Plugin, g *host.Generation) error {
-		key, err := createKey(ctx, g.Client().Signer(), r)
-		out = keyStatus(p.ID.Name, "ready", key)
-		return err
-	})
-	return out, err
-}
-
-// KeysOffline lists the keys of every signer in the configuration while no node runs.
-func KeysOffline(ctx context.Context, c *config.Config) ([]admin.KeyStatus, error) {
-	var out []admin.KeyStatus
-	for _, p := range c.Plugins {
-		if p.ID.Kind != lifecycle.Signer {
-			continue
-		}
-		err := withSigner(ctx, c, p.ID.Name, func(p *config.Plugin, g *host.Generation) error {
-			keys, err := g.Client().Signer().Keys(ctx)
-			for _, k := range keys {
-				out = append(out, keyStatus(p.ID.Name, string(g.LastHealth().State), k))
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +16,6 @@ import (
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/diag"
-	"github.com/alys-node/alys/sdk/lifecycle"
-	"github.com/alys-node/alys/sdk/signer"
 )
 
 // Status implements admin.Node.
@@ -115,27 +112,6 @@ func (n *Node) listeners() map[string]string {
 		out["metrics"] = n.server.Addr().String()
 	}
 	return out
-}
-
-func (n *Node) keys() []admin.KeyStatus {
-	var out []admin.KeyStatus
-	for _, p := range n.live.all(lifecycle.Signer) {
-		keys := p.keys.Load()
-		if keys == nil || p.instance == nil {
-			continue
-		}
-		for _, k := range *keys {
-			out = append(out, keyStatus(p.id.Label, string(p.instance.State().Phase), k))
-		}
-	}
-	slices.SortFunc(out, func(a, b admin.KeyStatus) int { return strings.Compare(a.Plugin+a.ID, b.Plugin+b.ID) })
-	return out
-}
-
-func keyStatus(plugin, state string, k signer.Key) admin.KeyStatus {
-	return admin.KeyStatus{
-		ID: string(k.ID), Purpose: string(k.Purpose), Label: k.Label, Plugin: plugin, State: state, Possession: hex.EncodeToString(k.Possession),
-	}
 }
 
 // read loads the configuration that an operator means.
@@ -312,86 +288,4 @@ func importGuard(ctx context.Context, g *guard.Guard, raw json.RawMessage) (admi
 		return admin.GuardImportResponse{}, &admin.Error{Code: "invalid", Message: err.Error(), Hint: "write one with `alys guard export` on a node of this chain"}
 	}
 	return admin.GuardImportResponse{Keys: len(r.Raised) + len(r.Known), Raised: len(r.Raised)}, err
-}
-
-// Unlock implements admin.Node.
-func (n *Node) Unlock(ctx context.Context, r admin.UnlockRequest) error {
-	p, err := n.signerNamed(r.Plugin, func(p *process) bool { return p.instance.State().Phase == "locked" })
-	if err != nil {
-		return err
-	}
-	c, err := p.client()
-	if err != nil {
-		return &admin.Error{Code: "unavailable", Message: err.Error()}
-	}
-	if err := c.Signer().Unlock(ctx, r.Password); err != nil {
-		return keyError(err)
-	}
-	_, err = p.listKeys(ctx, c.Signer())
-	return err
-}
-
-// CreateKey implements admin.Node.
-func (n *Node) CreateKey(ctx context.Context, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
-	p, err := n.signerNamed(r.Plugin, func(*process) bool { return true })
-	if err != nil {
-		return admin.KeyStatus{}, err
-	}
-	c, err := p.client()
-	if err != nil {
-		return admin.KeyStatus{}, &admin.Error{Code: "unavailable", Message: err.Error()}
-	}
-	key, err := createKey(ctx, c.Signer(), r)
-	if err != nil {
-		return admin.KeyStatus{}, err
-	}
-	if _, err := p.listKeys(ctx, c.Signer()); err != nil {
-		return admin.KeyStatus{}, err
-	}
-	return keyStatus(p.id.Label, "ready", key), nil
-}
-
-func createKey(ctx context.Context, s signer.SignerWithKeyAdmin, r admin.CreateKeyRequest) (signer.Key, error) {
-	key, err := s.CreateKey(ctx, signer.NewKey{Purpose: signer.Purpose(r.Purpose), Label: r.Label, Password: r.Password, Import: r.Import})
-	return key, keyError(err)
-}
-
-func keyError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, signer.ErrWrongPassword):
-		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "nothing was changed; try the right one"}
-	case errors.Is(err, signer.ErrLocked):
-		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "unlock it first: `alys keys unlock`"}
-	case errors.Is(err, signer.ErrRefused), errors.Is(err, lifecycle.ErrUnsupported):
-		return &admin.Error{Code: "refused", Message: err.Error()}
-	}
-	return err
-}
-
-// signerNamed finds a live signer by label, or the only one that fits.
-func (n *Node) signerNamed(label string, fits func(*process) bool) (*process, error) {
-	var found []*process
-	var names []string
-	for _, p := range n.live.all(lifecycle.Signer) {
-		if p.instance == nil {
-			continue
-		}
-		names = append(names, p.id.Label)
-		if p.id.Label == label || label == "" && fits(p) {
-			found = append(found, p)
-		}
-	}
-	slices.Sort(names)
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1 && label != "": // two generations of one plugin, in a probation: the newer one
-		slices.SortFunc(found, func(a, b *process) int { return int(b.generation) - int(a.generation) })
-		return found[0], nil
-	case len(found) > 1:
-		return nil, &admin.Error{Code: "unknown", Message: "several signers fit", Hint: "name one with --plugin: " + strings.Join(names, ", ")}
-	}
-	return nil, &admin.Error{Code: "unknown", Message: fmt.Sprintf("no signer %q fits", label), Hint: "signers that run: " + strings.Join(names, ", ")}
 }

@@ -14,6 +14,15 @@ import (
 // lockName is the file in the data folder that the owner holds a lock on. It holds the owner's process id, for people.
 const lockName = "alys.lock"
 
+// Lock takes the data folder, made when it is missing, without opening its database: for what must not happen while a
+// node runs there. ErrLocked when one does. Close lets it go.
+func Lock(dir string) (io.Closer, error) {
+	if err := makeFolder(dir); err != nil {
+		return nil, noSpace(fmt.Errorf("make data folder: %w", err))
+	}
+	return lock(dir)
+}
+
 // lock takes the data folder, or reports ErrLocked with the holder's process id. The kernel drops the lock with the
 // process, however it dies.
 func lock(dir string) (io.Closer, error) {

@@ -96,19 +96,29 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 
 // NewKey asks for a key to be made, or brought in when Import is set.
 type NewKey struct {
-	Purpose  Purpose
-	Label    string
-	Password Secret // seals the keystore; empty uses the one that the signer was unlocked with
-	Import   []byte // an EIP-2335 keystore (JSON) to bring in; empty makes a random key
+	Purpose Purpose
+	Label   string // empty takes the description of the keystore that is brought in
+	// Password seals the key where the signer keeps it. Empty uses the one that the signer was unlocked with.
+	Password Secret
+	// Import is an EIP-2335 keystore (JSON) to bring in; empty makes a random key. A keystore of a secp256k1 key has the
+	// same envelope with the field "scheme": see sdk/keystore.
+	Import []byte
+	// ImportPassword opens Import and nothing else: the key is sealed again under Password. The operator's tools hand keys
+	// over under passwords that are used once. Empty opens it with Password, or with the signer's own.
+	ImportPassword Secret
 }
 
-// SignerWithKeyAdmin lets an operator make, bring in, take out and unlock keys.
+// SignerWithKeyAdmin lets an operator make, bring in, take out and unlock keys. A signer whose keys are born in an HSM
+// may refuse to bring in or to take out any (ErrRefused).
 type SignerWithKeyAdmin interface {
 	// Unlock opens sealed keys; ErrWrongPassword when none opened.
 	Unlock(ctx context.Context, password Secret) error
-	// CreateKey makes or brings in a key and returns when it is durable.
+	// CreateKey makes or brings in a key and returns when it is durable. ErrWrongPassword when the import does not open,
+	// ErrLocked when it names no password to seal under and the signer knows none, ErrRefused for a key that is held
+	// already or was removed, for an import whose public key is not that of its secret, and where policy forbids it.
 	CreateKey(ctx context.Context, k NewKey) (Key, error)
-	// ExportKey gives the key as an EIP-2335 keystore sealed under password; ErrRefused when policy forbids it.
+	// ExportKey gives the key as an EIP-2335 keystore sealed under password; ErrRefused without one and when policy forbids
+	// it, ErrLocked while the key is sealed.
 	ExportKey(ctx context.Context, id KeyID, password Secret) ([]byte, error)
 	// RemoveKey writes a tombstone, then destroys the key; a removed key is never loaded again.
 	RemoveKey(ctx context.Context, id KeyID) error

@@ -51,13 +51,18 @@ func testPossession(t *testing.T, s *subject) {
 			}
 			continue
 		}
-		pub, err := k.ID.BLS()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(k.Possession) != len(chain.BLSSignature{}) || !bls.VerifyPossession(pub, chain.BLSSignature(k.Possession)) {
-			t.Errorf("proof of possession of %s does not verify", k.ID)
-		}
+		wantPossession(t, k)
+	}
+}
+
+func wantPossession(t *testing.T, k signer.Key) {
+	t.Helper()
+	pub, err := k.ID.BLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(k.Possession) != len(chain.BLSSignature{}) || !bls.VerifyPossession(pub, chain.BLSSignature(k.Possession)) {
+		t.Errorf("proof of possession of %s does not verify", k.ID)
 	}
 }
 

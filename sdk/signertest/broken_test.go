@@ -80,6 +80,21 @@ func (m misnaming) Prove(ctx context.Context, c signer.Challenge) (signer.Proof,
 	return p, err
 }
 
+// reviving forgets what was removed.
+type reviving struct{ *signertest.Memory }
+
+func (r reviving) RemoveKey(ctx context.Context, id signer.KeyID) error {
+	_, err := r.Memory.ExportKey(ctx, id, signer.Secret("any"))
+	return err
+}
+
+// talkative gives keys out under a password of its own.
+type talkative struct{ *signertest.Memory }
+
+func (k talkative) ExportKey(ctx context.Context, id signer.KeyID, _ signer.Secret) ([]byte, error) {
+	return k.Memory.ExportKey(ctx, id, signer.Secret("default"))
+}
+
 // broken lists signers that break one rule each, and the subtest that must fail for it.
 func broken() map[string]struct {
 	s    func(*signertest.Memory) signer.Signer
@@ -97,6 +112,8 @@ func broken() map[string]struct {
 		"swapping":    {func(m *signertest.Memory) signer.Signer { return swapping{m} }, "inputs_of_both_kinds"},
 		"gullible":    {func(m *signertest.Memory) signer.Signer { return gullible{m} }, "a_version_that_is_not_its_payment's"},
 		"spendthrift": {func(m *signertest.Memory) signer.Signer { return spendthrift{m} }, "an_outpoint_is_signed_for_one_payment"},
+		"reviving":    {func(m *signertest.Memory) signer.Signer { return reviving{m} }, "a_removed_key_never_comes_back"},
+		"talkative":   {func(m *signertest.Memory) signer.Signer { return talkative{m} }, "an_export_opens_under_its_own_password"},
 		"misnaming":   {func(m *signertest.Memory) signer.Signer { return misnaming{m} }, "a_challenge_is_answered"},
 		"failing": {func(m *signertest.Memory) signer.Signer {
 			return signertest.WithFault(m, signertest.Failing(signer.ErrUnavailable))

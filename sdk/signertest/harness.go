@@ -29,6 +29,9 @@ type Harness struct {
 	// Restart ends a signer that New made and brings it up again on the same data. Optional: nil for one that keeps
 	// nothing.
 	Restart func(t *testing.T, s signer.Signer) signer.Signer
+	// Keys is what a signer with key administration refuses to do. Its tests make, bring in and remove keys in what New
+	// brought up: New must not share its keys with other tests then.
+	Keys KeyPolicy
 	// Emit makes the signer bring an event to Watch. Optional, for signers with events.
 	Emit func(t *testing.T, s signer.Signer, e signer.Event)
 }
@@ -69,6 +72,11 @@ func Run(t *testing.T, h Harness) {
 		{"a version that is not its payment's is refused", testFalseVersion},
 		{"an outpoint is signed for one payment only", testOnePayment},
 		{"the guard survives a restart", testRestart},
+		{"a new key signs, and is there after a restart", testNewKeys},
+		{"a key that is brought in is there after a restart", testImports},
+		{"an import that is not sound is not brought in", testBadImports},
+		{"an export opens under its own password", testExports},
+		{"a removed key never comes back", testRemoval},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(t, newSubject(t, h))

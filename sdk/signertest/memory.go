@@ -22,6 +22,7 @@ type Memory struct {
 	genesis chain.Hash
 	order   []signer.KeyID
 	keys    map[signer.KeyID]*heldKey
+	removed map[signer.KeyID]bool // for good
 	events  []signer.Event
 	changed chan struct{}         // closed and replaced when events grew
 	spent   map[string]chain.Hash // the payment that an outpoint is signed for
@@ -49,7 +50,7 @@ type approved struct {
 func NewMemory(genesis chain.Hash, seeds ...string) *Memory {
 	m := &Memory{
 		genesis: genesis, keys: make(map[signer.KeyID]*heldKey), changed: make(chan struct{}),
-		spent: make(map[string]chain.Hash),
+		spent: make(map[string]chain.Hash), removed: make(map[signer.KeyID]bool),
 	}
 	for _, seed := range seeds {
 		m.AddSeed(seed)
@@ -79,7 +80,7 @@ func (m *Memory) AddSeed(seed string) {
 }
 
 func (m *Memory) add(k *heldKey) {
-	if _, held := m.keys[k.info.ID]; held {
+	if _, held := m.keys[k.info.ID]; held || m.removed[k.info.ID] {
 		return
 	}
 	k.floor.Key = k.info.ID

@@ -16,7 +16,7 @@ func (m *Memory) Describe() lifecycle.Description {
 	return lifecycle.Description{
 		Kind: lifecycle.Signer, Name: "memory", Version: "1.0.0", Deterministic: true,
 		Capabilities: []lifecycle.Capability{
-			lifecycle.CapBatch, lifecycle.CapFloor, lifecycle.CapEvents, lifecycle.CapUpdates,
+			lifecycle.CapBatch, lifecycle.CapFloor, lifecycle.CapEvents, lifecycle.CapKeyAdmin, lifecycle.CapUpdates,
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package signertest_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/alys-node/alys/sdk/chain"
@@ -31,6 +32,29 @@ func TestMemoryConformsProvingByECDSA(t *testing.T) {
 		Genesis:     genesis,
 		Description: signertest.NewMemory(genesis).Describe(),
 		Emit:        func(_ *testing.T, s signer.Signer, e signer.Event) { s.(*signertest.Memory).Emit(e) },
+	})
+}
+
+// born is a signer whose keys never come in or go out.
+type born struct{ *signertest.Memory }
+
+func (b born) CreateKey(ctx context.Context, k signer.NewKey) (signer.Key, error) {
+	if len(k.Import) > 0 || k.Purpose != signer.PurposeBitcoin {
+		return signer.Key{}, signer.ErrRefused
+	}
+	return b.Memory.CreateKey(ctx, k)
+}
+
+func (born) ExportKey(context.Context, signer.KeyID, signer.Secret) ([]byte, error) {
+	return nil, signer.ErrRefused
+}
+
+func TestSignerOfAnHSMConforms(t *testing.T) {
+	signertest.Run(t, signertest.Harness{
+		New:         func(*testing.T) signer.Signer { return born{signertest.NewMemory(genesis, "a", "b")} },
+		Genesis:     genesis,
+		Description: signertest.NewMemory(genesis).Describe(),
+		Keys:        signertest.KeyPolicy{NoImport: true, NoExport: true, Purposes: []signer.Purpose{signer.PurposeBitcoin}},
 	})
 }
 

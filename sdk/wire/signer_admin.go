@@ -18,7 +18,8 @@ func (s *SignerClient) Unlock(ctx context.Context, password signer.Secret) error
 // CreateKey implements signer.SignerWithKeyAdmin.
 func (s *SignerClient) CreateKey(ctx context.Context, k signer.NewKey) (signer.Key, error) {
 	req := &signerv1.CreateKeyRequest{
-		Purpose: string(k.Purpose), Label: k.Label, Password: k.Password, Import: k.Import,
+		Purpose: string(k.Purpose), Label: k.Label, Password: k.Password,
+		Import: k.Import, ImportPassword: k.ImportPassword,
 	}
 	resp, err := invoke(ctx, s.c.at("CreateKey"), s.rpc.CreateKey, req)
 	if err != nil {

@@ -176,7 +176,8 @@ func (s *signerServer) CreateKey(ctx context.Context, r *signerv1.CreateKeyReque
 		return nil, err
 	}
 	key, err := admin.CreateKey(ctx, signer.NewKey{
-		Purpose: signer.Purpose(r.GetPurpose()), Label: r.GetLabel(), Password: r.GetPassword(), Import: r.GetImport(),
+		Purpose: signer.Purpose(r.GetPurpose()), Label: r.GetLabel(), Password: r.GetPassword(),
+		Import: r.GetImport(), ImportPassword: r.GetImportPassword(),
 	})
 	if err != nil {
 		return nil, EncodeError(err)

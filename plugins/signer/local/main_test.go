@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
-	"github.com/alys-node/alys/plugins/internal/keystore/keystoretest"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/keystore"
+	"github.com/alys-node/alys/sdk/keystore/keystoretest"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugintest"
 	"github.com/alys-node/alys/sdk/signer"
@@ -104,7 +104,6 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a process for each rule")
 	}
-	keys := makeKeys(t)
 	probe := plugintest.Start(t, plugintest.Options{Path: binary, Kind: lifecycle.Signer, Probe: true})
 	description, err := probe.Plugin().Describe(t.Context())
 	if err != nil {
@@ -119,7 +118,7 @@ func TestConformance(t *testing.T) {
 	}
 	signertest.Run(t, signertest.Harness{
 		Genesis: genesis, Description: description,
-		New: func(t *testing.T) signer.Signer { return up(t, options(t, keys, t.TempDir())) },
+		New: func(t *testing.T) signer.Signer { return up(t, options(t, makeKeys(t), t.TempDir())) },
 		Restart: func(t *testing.T, s signer.Signer) signer.Signer {
 			running[s].kill(t)
 			return up(t, running[s].options)

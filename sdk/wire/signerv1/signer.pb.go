@@ -1345,13 +1345,17 @@ func (*UnlockResponse) Descriptor() ([]byte, []int) {
 }
 
 type CreateKeyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Purpose       string                 `protobuf:"bytes,1,opt,name=purpose,proto3" json:"purpose,omitempty"`
-	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	Password      []byte                 `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
-	Import        []byte                 `protobuf:"bytes,4,opt,name=import,proto3" json:"import,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Purpose string                 `protobuf:"bytes,1,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Label   string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	// Seals the key where the signer keeps it; empty uses the signer's own.
+	Password []byte `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// An EIP-2335 keystore; empty makes a random key.
+	Import []byte `protobuf:"bytes,4,opt,name=import,proto3" json:"import,omitempty"`
+	// Opens import and nothing else; empty opens it with password.
+	ImportPassword []byte `protobuf:"bytes,5,opt,name=import_password,json=importPassword,proto3" json:"import_password,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateKeyRequest) Reset() {
@@ -1408,6 +1412,13 @@ func (x *CreateKeyRequest) GetPassword() []byte {
 func (x *CreateKeyRequest) GetImport() []byte {
 	if x != nil {
 		return x.Import
+	}
+	return nil
+}
+
+func (x *CreateKeyRequest) GetImportPassword() []byte {
+	if x != nil {
+		return x.ImportPassword
 	}
 	return nil
 }
@@ -1722,12 +1733,13 @@ const file_alys_signer_v1_signer_proto_rawDesc = "" +
 	"\x12expires_unix_milli\x18\x05 \x01(\x03R\x10expiresUnixMilli\"+\n" +
 	"\rUnlockRequest\x12\x1a\n" +
 	"\bpassword\x18\x01 \x01(\fR\bpassword\"\x10\n" +
-	"\x0eUnlockResponse\"v\n" +
+	"\x0eUnlockResponse\"\x9f\x01\n" +
 	"\x10CreateKeyRequest\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x1a\n" +
 	"\bpassword\x18\x03 \x01(\fR\bpassword\x12\x16\n" +
-	"\x06import\x18\x04 \x01(\fR\x06import\":\n" +
+	"\x06import\x18\x04 \x01(\fR\x06import\x12'\n" +
+	"\x0fimport_password\x18\x05 \x01(\fR\x0eimportPassword\":\n" +
 	"\x11CreateKeyResponse\x12%\n" +
 	"\x03key\x18\x01 \x01(\v2\x13.alys.signer.v1.KeyR\x03key\"@\n" +
 	"\x10ExportKeyRequest\x12\x10\n" +

@@ -7,8 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/plugins/internal/keyfolder"
 	"github.com/alys-node/alys/sdk/diag"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/schema"
 	"github.com/alys-node/alys/sdk/signer"
@@ -68,7 +69,7 @@ func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostic
 	if s.Keystore == "" {
 		return ds
 	}
-	dir, err := keystore.OpenDir(s.Keystore)
+	dir, err := keyfolder.OpenDir(s.Keystore)
 	if errors.Is(err, os.ErrNotExist) {
 		return append(ds, noKeys(s.Keystore+" does not exist yet"))
 	}
@@ -83,7 +84,7 @@ func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostic
 		ds = append(ds, noKeys(s.Keystore+" holds no keystores"))
 	}
 	if len(entries) > 0 && s.Unlock == unlockConfig && s.Password != "" && ctx.Err() == nil {
-		_ = harden() // Configure says when it cannot be done
+		_ = keystore.Harden() // Configure says when it cannot be done
 		ds = append(ds, tryPassword(entries, s.Password)...)
 	}
 	return ds
@@ -115,7 +116,7 @@ func (s settings) check() diag.Diagnostics {
 }
 
 // tryPassword opens the keystore that opens quickest.
-func tryPassword(entries []keystore.Entry, password string) diag.Diagnostics {
+func tryPassword(entries []keyfolder.Entry, password string) diag.Diagnostics {
 	e := entries[0]
 	for _, other := range entries {
 		if !other.Keystore.Slow() {
@@ -139,10 +140,10 @@ func tryPassword(entries []keystore.Entry, password string) diag.Diagnostics {
 // finding makes a diagnostic of a fault of the keystore folder. A removed key's file is left alone with a warning.
 func finding(err error) diag.Diagnostic {
 	d := diag.Errorf([]string{"keystore"}, "", "%s", err)
-	if f, ok := errors.AsType[*keystore.FileError](err); ok {
+	if f, ok := errors.AsType[*keyfolder.FileError](err); ok {
 		d.Detail = f.Hint
 	}
-	if errors.Is(err, keystore.ErrRemoved) {
+	if errors.Is(err, keyfolder.ErrRemoved) {
 		d.Severity = diag.Warning
 	}
 	return d
@@ -160,7 +161,7 @@ func (*Signer) Resources(_ context.Context, c lifecycle.Config) ([]lifecycle.Res
 func guardDir(h lifecycle.Host) string { return filepath.Join(h.DataDir, "guard") }
 
 // load decodes the block and opens the keystore folder, made when it is missing, for Configure: any fault that is an error stops the plugin.
-func load(c lifecycle.Config) (settings, *keystore.Dir, []keystore.Entry, error) {
+func load(c lifecycle.Config) (settings, *keyfolder.Dir, []keyfolder.Entry, error) {
 	var s settings
 	if err := c.Decode(&s); err != nil {
 		return s, nil, nil, err
@@ -171,10 +172,10 @@ func load(c lifecycle.Config) (settings, *keystore.Dir, []keystore.Entry, error)
 	if c.Host.DataDir == "" || c.Host.Genesis.IsZero() {
 		return s, nil, nil, errors.New("the host told no data folder or no genesis hash")
 	}
-	if err := keystore.MakeDir(s.Keystore); err != nil {
+	if err := keyfolder.MakeDir(s.Keystore); err != nil {
 		return s, nil, nil, fmt.Errorf("%s", finding(err))
 	}
-	dir, err := keystore.OpenDir(s.Keystore)
+	dir, err := keyfolder.OpenDir(s.Keystore)
 	if err != nil {
 		return s, nil, nil, fmt.Errorf("%s", finding(err))
 	}

@@ -1,7 +1,7 @@
 package local
 
 import (
-	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/signer"
 )
 

@@ -7,10 +7,10 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
-	"github.com/alys-node/alys/plugins/internal/keystore/keystoretest"
 	"github.com/alys-node/alys/plugins/signer/local/internal/local"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/keystore"
+	"github.com/alys-node/alys/sdk/keystore/keystoretest"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 )

@@ -10,16 +10,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alys-node/alys/plugins/internal/keyfolder"
+
 	"golang.org/x/sync/errgroup"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
 	"github.com/alys-node/alys/sdk/bls"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/signer"
 )
 
 // keyring is the keys of one folder. A key is held from its keystore's listing on; its secret only once it is unlocked.
 type keyring struct {
-	dir   *keystore.Dir
+	dir   *keyfolder.Dir
 	admin sync.Mutex // one unlock, creation or removal at a time
 
 	mu       sync.RWMutex // guards all below
@@ -35,7 +37,7 @@ type held struct {
 	possession []byte           // of a BLS key, while unlocked
 }
 
-func newKeyring(dir *keystore.Dir, entries []keystore.Entry) *keyring {
+func newKeyring(dir *keyfolder.Dir, entries []keyfolder.Entry) *keyring {
 	k := &keyring{dir: dir, keys: map[signer.KeyID]*held{}}
 	for _, e := range entries {
 		k.keys[e.Keystore.ID()] = &held{store: e.Keystore}
@@ -56,8 +58,16 @@ func (k *keyring) list() []signer.Key {
 
 func (h *held) describe(id signer.KeyID) signer.Key {
 	return signer.Key{
-		ID: id, Purpose: h.store.Scheme().Purpose(), Label: h.store.Label(), Possession: slices.Clone(h.possession),
+		ID: id, Purpose: h.store.Scheme().Purpose(), Label: label(h.store.Label()), Possession: slices.Clone(h.possession),
 	}
+}
+
+// label cuts a description that another tool wrote: the host takes no longer one.
+func label(s string) string {
+	if len(s) <= maxLabel {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxLabel], "")
 }
 
 func (k *keyring) locked() int {
@@ -201,13 +211,15 @@ func (k *keyring) withPassword(given []byte, fn func(password []byte) error) err
 func (k *keyring) add(r signer.NewKey) (signer.Key, error) {
 	k.admin.Lock()
 	defer k.admin.Unlock()
-	secret, scheme, err := k.material(r)
+	seal, err := k.material(r)
 	if err != nil {
 		return signer.Key{}, err
 	}
+	secret := seal.Secret
 	var ks *keystore.Keystore
 	err = k.withPassword(r.Password, func(password []byte) (err error) {
-		ks, err = keystore.Seal(keystore.SealRequest{Scheme: scheme, Secret: secret, Password: password, Label: r.Label})
+		seal.Password = password
+		ks, err = keystore.Seal(seal)
 		return err
 	})
 	if err == nil {
@@ -215,7 +227,7 @@ func (k *keyring) add(r signer.NewKey) (signer.Key, error) {
 	}
 	if err != nil {
 		secret.Destroy()
-		if errors.Is(err, keystore.ErrRemoved) || errors.Is(err, keystore.ErrExists) || errors.Is(err, keystore.ErrBadPassword) {
+		if errors.Is(err, keyfolder.ErrRemoved) || errors.Is(err, keyfolder.ErrExists) || errors.Is(err, keystore.ErrBadPassword) {
 			return signer.Key{}, fmt.Errorf("%w: %w", signer.ErrRefused, err)
 		}
 		return signer.Key{}, err
@@ -228,32 +240,46 @@ func (k *keyring) add(r signer.NewKey) (signer.Key, error) {
 	return k.keys[ks.ID()].describe(ks.ID()), nil
 }
 
-// material is a new key's secret: random, or out of the keystore that is brought in.
-func (k *keyring) material(r signer.NewKey) (*keystore.Locked, keystore.Scheme, error) {
-	scheme, err := keystore.SchemeOf(r.Purpose)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", signer.ErrRefused, err)
+// material is a new key's secret, random or out of the keystore that is brought in, with what is told of it.
+func (k *keyring) material(r signer.NewKey) (keystore.SealRequest, error) {
+	out := keystore.SealRequest{Label: r.Label}
+	var err error
+	if out.Scheme, err = keystore.SchemeOf(r.Purpose); err != nil {
+		return out, fmt.Errorf("%w: %w", signer.ErrRefused, err)
 	}
 	if len(r.Import) == 0 {
-		secret, err := scheme.Generate()
-		return secret, scheme, err
+		out.Secret, err = out.Scheme.Generate()
+		return out, err
 	}
 	ks, err := keystore.Parse(r.Import)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", signer.ErrRefused, err)
+		return out, fmt.Errorf("%w: %w", signer.ErrRefused, err)
 	}
-	if ks.Scheme() != scheme {
-		return nil, "", fmt.Errorf("%w: a keystore of %s is not for %s", signer.ErrRefused, ks.Scheme(), r.Purpose)
+	if ks.Scheme() != out.Scheme {
+		return out, fmt.Errorf("%w: a keystore of %s is not for %s", signer.ErrRefused, ks.Scheme(), r.Purpose)
+	}
+	if out.Path = ks.Path(); out.Label == "" {
+		out.Label = label(ks.Label())
+	}
+	out.Secret, err = k.openImport(ks, r)
+	return out, err
+}
+
+// openImport opens a keystore that is brought in.
+func (k *keyring) openImport(ks *keystore.Keystore, r signer.NewKey) (*keystore.Locked, error) {
+	opening := r.ImportPassword
+	if len(opening) == 0 {
+		opening = r.Password
 	}
 	var secret *keystore.Locked
-	err = k.withPassword(r.Password, func(password []byte) (err error) {
+	err := k.withPassword(opening, func(password []byte) (err error) {
 		secret, err = ks.Open(password)
 		return err
 	})
-	if errors.Is(err, keystore.ErrMismatch) {
+	if errors.Is(err, keystore.ErrMismatch) || errors.Is(err, keystore.ErrBadSecret) {
 		err = fmt.Errorf("%w: %w", signer.ErrRefused, err)
 	}
-	return secret, scheme, err
+	return secret, err
 }
 
 // export seals an unlocked key under another password.
@@ -270,7 +296,7 @@ func (k *keyring) export(id signer.KeyID, password []byte) ([]byte, error) {
 		return nil, fmt.Errorf("an export needs a password: %w", signer.ErrRefused)
 	}
 	ks, err := keystore.Seal(keystore.SealRequest{
-		Scheme: h.store.Scheme(), Secret: h.secret, Password: password, Label: h.store.Label(),
+		Scheme: h.store.Scheme(), Secret: h.secret, Password: password, Label: h.store.Label(), Path: h.store.Path(),
 	})
 	if errors.Is(err, keystore.ErrBadPassword) {
 		return nil, fmt.Errorf("%w: %w", signer.ErrRefused, err)
@@ -293,7 +319,7 @@ func (k *keyring) remove(id signer.KeyID, at time.Time) error {
 		return fmt.Errorf("%s: %w", id, signer.ErrUnknownKey)
 	}
 	err := k.dir.Remove(id, at)
-	if err != nil && !errors.Is(k.dir.Removed(id), keystore.ErrRemoved) {
+	if err != nil && !errors.Is(k.dir.Removed(id), keyfolder.ErrRemoved) {
 		return err // nothing was changed
 	}
 	k.mu.Lock()

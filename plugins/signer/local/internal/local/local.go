@@ -11,6 +11,7 @@ import (
 
 	"github.com/alys-node/alys/plugins/internal/watermark"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 )
@@ -50,7 +51,7 @@ func (s *Signer) Configure(ctx context.Context, c lifecycle.Config) error {
 	if s.state != "" {
 		return lifecycle.ErrConfigured
 	}
-	if err := harden(); err != nil {
+	if err := keystore.Harden(); err != nil {
 		s.log.Warn("the process could not be closed to debuggers and core dumps", "error", err)
 	}
 	set, dir, entries, err := load(c)

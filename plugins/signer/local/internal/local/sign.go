@@ -9,11 +9,11 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
 	"github.com/alys-node/alys/plugins/internal/spend"
 	"github.com/alys-node/alys/plugins/internal/watermark"
 	"github.com/alys-node/alys/sdk/bls"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/signer"
 )
 
@@ -195,8 +195,7 @@ func (s *Signer) Unlock(ctx context.Context, password signer.Secret) error {
 	return s.keys.unlock(ctx, password)
 }
 
-// CreateKey implements signer.SignerWithKeyAdmin. An import must be sealed under the request's password, or under the
-// signer's own when the request has none, and is sealed again under the same.
+// CreateKey implements signer.SignerWithKeyAdmin.
 func (s *Signer) CreateKey(_ context.Context, k signer.NewKey) (signer.Key, error) {
 	done, err := s.begin()
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
 	"github.com/alys-node/alys/plugins/signer/local/internal/local"
 	"github.com/alys-node/alys/sdk/diag"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 )

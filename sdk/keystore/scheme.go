@@ -63,6 +63,15 @@ func (s Scheme) Generate() (*Locked, error) {
 	return nil, fmt.Errorf("scheme %q is unknown", s)
 }
 
+// KeyID is the key that a secret is of. ErrBadSecret when it is none of the scheme.
+func (s Scheme) KeyID(secret *Locked) (id signer.KeyID, err error) {
+	err = secret.Use(func(secret []byte) (err error) {
+		id, err = s.derive(secret)
+		return err
+	})
+	return id, err
+}
+
 // id is the key id of public key bytes.
 func (s Scheme) id(public []byte) (signer.KeyID, error) {
 	switch s {

@@ -13,7 +13,7 @@ import (
 
 	keystorev4 "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/signer"
 )
 

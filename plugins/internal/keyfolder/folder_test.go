@@ -1,4 +1,4 @@
-package keystore_test
+package keyfolder_test
 
 import (
 	"bytes"
@@ -12,7 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
+	"github.com/alys-node/alys/plugins/internal/keyfolder"
+	"github.com/alys-node/alys/sdk/keystore"
 )
 
 // folder is a closed folder with the PBKDF2 vector in it.
@@ -27,6 +28,30 @@ func folder(t *testing.T) (path, file string) {
 	return path, file
 }
 
+// readVector reads a vector of ERC-2335, of which the two hold one key.
+func readVector(t *testing.T, name string) []byte {
+	t.Helper()
+	return readFile(t, filepath.Join("..", "..", "..", "sdk", "keystore", "testdata", name))
+}
+
+func parse(t *testing.T, b []byte) *keystore.Keystore {
+	t.Helper()
+	k, err := keystore.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func seal(t *testing.T, scheme keystore.Scheme, secret *keystore.Locked, password string) *keystore.Keystore {
+	t.Helper()
+	k, err := keystore.Seal(keystore.SealRequest{Scheme: scheme, Secret: secret, Password: []byte(password), Label: "a label"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 func write(t *testing.T, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -34,9 +59,9 @@ func write(t *testing.T, path string, b []byte) {
 	}
 }
 
-func openDir(t *testing.T, path string) *keystore.Dir {
+func openDir(t *testing.T, path string) *keyfolder.Dir {
 	t.Helper()
-	d, err := keystore.OpenDir(path)
+	d, err := keyfolder.OpenDir(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,45 +70,45 @@ func openDir(t *testing.T, path string) *keystore.Dir {
 
 func TestOpenDirRefusesAFolderThatIsNotPrivate(t *testing.T) {
 	path, file := folder(t)
-	var f *keystore.FileError
+	var f *keyfolder.FileError
 	for _, mode := range []os.FileMode{0o750, 0o705, 0o710, 0o777} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := keystore.OpenDir(path)
-		if !errors.Is(err, keystore.ErrOpenToOthers) || !errors.As(err, &f) || f.Hint != "close it: chmod 700 "+path {
+		_, err := keyfolder.OpenDir(path)
+		if !errors.Is(err, keyfolder.ErrOpenToOthers) || !errors.As(err, &f) || f.Hint != "close it: chmod 700 "+path {
 			t.Errorf("mode %o: got %v", mode, err)
 		}
 	}
-	if _, err := keystore.OpenDir(file + "x"); !errors.Is(err, os.ErrPermission) && !errors.Is(err, os.ErrNotExist) {
+	if _, err := keyfolder.OpenDir(file + "x"); !errors.Is(err, os.ErrPermission) && !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a folder that is not there: got %v", err)
 	}
 	if err := os.Chmod(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keystore.OpenDir(file); err == nil {
+	if _, err := keyfolder.OpenDir(file); err == nil {
 		t.Error("a file was opened as a folder")
 	}
 }
 
 func TestMakeDirIsPrivateAndLeavesWhatIsThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "keys")
-	if err := keystore.MakeDir(path); err != nil {
+	if err := keyfolder.MakeDir(path); err != nil {
 		t.Fatal(err)
 	}
 	openDir(t, path)
 	if err := os.Chmod(path, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if err := keystore.MakeDir(path); err != nil {
+	if err := keyfolder.MakeDir(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keystore.OpenDir(path); !errors.Is(err, keystore.ErrOpenToOthers) { // the operator's own decision stands
+	if _, err := keyfolder.OpenDir(path); !errors.Is(err, keyfolder.ErrOpenToOthers) { // the operator's own decision stands
 		t.Errorf("got %v, want ErrOpenToOthers", err)
 	}
 	file := filepath.Join(path, "file")
 	write(t, file, nil)
-	if _, ok := errors.AsType[*keystore.FileError](keystore.MakeDir(filepath.Join(file, "x", "keys"))); !ok {
+	if _, ok := errors.AsType[*keyfolder.FileError](keyfolder.MakeDir(filepath.Join(file, "x", "keys"))); !ok {
 		t.Error("a folder was made in a file")
 	}
 }
@@ -102,7 +127,7 @@ func TestListFindsKeystoresAndSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("got faults %v, want the broken file and the double key", faults)
 	}
 	for _, f := range faults {
-		var fe *keystore.FileError
+		var fe *keyfolder.FileError
 		if !errors.As(f, &fe) || fe.Hint == "" || fe.Path == "" {
 			t.Errorf("%v has no path or no hint", f)
 		}
@@ -116,8 +141,8 @@ func TestListRefusesAFileThatOthersMayRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		entries, faults := openDir(t, path).List()
-		var f *keystore.FileError
-		if len(entries) != 0 || len(faults) != 1 || !errors.Is(faults[0], keystore.ErrOpenToOthers) ||
+		var f *keyfolder.FileError
+		if len(entries) != 0 || len(faults) != 1 || !errors.Is(faults[0], keyfolder.ErrOpenToOthers) ||
 			!errors.As(faults[0], &f) || f.Hint != "close it: chmod 600 "+file {
 			t.Errorf("mode %o: got %v, %v", mode, entries, faults)
 		}
@@ -140,10 +165,10 @@ func TestSaveIsPrivateAndNeverOverwrites(t *testing.T) {
 	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("got mode %v, %v", st.Mode(), err)
 	}
-	if _, err := d.Save(k); !errors.Is(err, keystore.ErrExists) {
+	if _, err := d.Save(k); !errors.Is(err, keyfolder.ErrExists) {
 		t.Errorf("got %v, want ErrExists", err)
 	}
-	if _, err := d.Save(parse(t, readVector(t, "erc2335-scrypt.json"))); !errors.Is(err, keystore.ErrExists) {
+	if _, err := d.Save(parse(t, readVector(t, "erc2335-scrypt.json"))); !errors.Is(err, keyfolder.ErrExists) {
 		t.Errorf("a key under another file name: got %v, want ErrExists", err)
 	}
 	if entries, faults := d.List(); len(entries) != 2 || len(faults) != 0 {
@@ -164,12 +189,12 @@ func TestRemovedKeyNeverLoadsAgain(t *testing.T) {
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is still there: %v", err)
 	}
-	if _, err := d.Save(k); !errors.Is(err, keystore.ErrRemoved) {
+	if _, err := d.Save(k); !errors.Is(err, keyfolder.ErrRemoved) {
 		t.Errorf("got %v, want ErrRemoved", err)
 	}
 	write(t, filepath.Join(path, "from-backup.json"), readVector(t, "erc2335-scrypt.json"))
 	entries, faults := openDir(t, path).List()
-	if len(entries) != 0 || len(faults) != 1 || !errors.Is(faults[0], keystore.ErrRemoved) {
+	if len(entries) != 0 || len(faults) != 1 || !errors.Is(faults[0], keyfolder.ErrRemoved) {
 		t.Errorf("a file of the removed key: got %v, %v", entries, faults)
 	}
 }
@@ -188,7 +213,7 @@ func TestRemovalThatCannotFinishSaysSoAndTheKeyStaysOut(t *testing.T) {
 	if err := d.Remove(k.ID(), time.Unix(1, 0)); err == nil {
 		t.Fatal("the removal said done")
 	}
-	if !errors.Is(d.Removed(k.ID()), keystore.ErrRemoved) {
+	if !errors.Is(d.Removed(k.ID()), keyfolder.ErrRemoved) {
 		t.Error("there is no tombstone")
 	}
 	if entries, _ := d.List(); len(entries) != 0 {
@@ -208,7 +233,7 @@ func TestNamedPipeDoesNotStopTheSigner(t *testing.T) {
 	if len(entries) != 1 || entries[0].Path != file || len(faults) != 1 {
 		t.Errorf("got %v, %v", entries, faults)
 	}
-	if f, ok := errors.AsType[*keystore.FileError](faults[0]); !ok || f.Path != pipe || !strings.Contains(f.Error(), pipe) {
+	if f, ok := errors.AsType[*keyfolder.FileError](faults[0]); !ok || f.Path != pipe || !strings.Contains(f.Error(), pipe) {
 		t.Errorf("got %v, want a fault of the pipe", faults[0])
 	}
 	if err := d.Remove(entries[0].Keystore.ID(), time.Unix(1, 0)); err == nil { // nobody can say what is in it
@@ -232,7 +257,7 @@ func TestSaveSparesAFileThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := readFile(t, file)
-	if _, err := d.Save(seal(t, keystore.Secp256k1, secret, "second")); !errors.Is(err, keystore.ErrExists) {
+	if _, err := d.Save(seal(t, keystore.Secp256k1, secret, "second")); !errors.Is(err, keyfolder.ErrExists) {
 		t.Errorf("got %v, want ErrExists", err)
 	}
 	if !bytes.Equal(readFile(t, file), before) {
@@ -259,11 +284,11 @@ func TestRemoveFindsWhatACrashLeft(t *testing.T) {
 
 func TestMoreFilesThanAreReadIsSaid(t *testing.T) {
 	path, _ := folder(t)
-	for i := range keystore.MaxKeys {
+	for i := range keyfolder.MaxKeys {
 		write(t, filepath.Join(path, fmt.Sprintf("a%04d.json", i)), nil)
 	}
 	_, faults := openDir(t, path).List()
-	if n := len(faults); n != keystore.MaxKeys+1 || !strings.Contains(faults[n-1].Error(), "more than") {
+	if n := len(faults); n != keyfolder.MaxKeys+1 || !strings.Contains(faults[n-1].Error(), "more than") {
 		t.Errorf("got %d faults, the last %v", n, faults[n-1])
 	}
 }

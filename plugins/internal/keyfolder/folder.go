@@ -1,4 +1,4 @@
-package keystore
+package keyfolder
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/signer"
 )
 
@@ -40,7 +41,7 @@ type Dir struct{ path string }
 // Entry is one keystore of a folder.
 type Entry struct {
 	Path     string
-	Keystore *Keystore
+	Keystore *keystore.Keystore
 }
 
 // FileError is what is wrong with one file or the folder, with what to do about it.
@@ -129,12 +130,12 @@ func (d *Dir) List() ([]Entry, []error) {
 	return entries, faults
 }
 
-func (d *Dir) read(path string) (*Keystore, error) {
+func (d *Dir) read(path string) (*keystore.Keystore, error) {
 	b, err := readPrivate(path)
 	if err != nil {
 		return nil, err
 	}
-	k, err := Parse(b)
+	k, err := keystore.Parse(b)
 	if err != nil {
 		return nil, &FileError{path, "restore the file from its backup, or move it out of the folder", err}
 	}
@@ -171,7 +172,7 @@ func readRegular(path string) ([]byte, os.FileMode, error) {
 	if !st.Mode().IsRegular() {
 		return nil, 0, &FileError{path, "move it out of the folder", errors.New("is not a regular file")}
 	}
-	b, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	b, err := io.ReadAll(io.LimitReader(f, keystore.MaxSize+1))
 	if err != nil {
 		return nil, 0, &FileError{path, "check the disk", err}
 	}
@@ -179,7 +180,7 @@ func readRegular(path string) ([]byte, os.FileMode, error) {
 }
 
 // Save writes a keystore, mode 0600, and returns when it is durable. ErrRemoved and ErrExists as they say.
-func (d *Dir) Save(k *Keystore) (path string, err error) {
+func (d *Dir) Save(k *keystore.Keystore) (path string, err error) {
 	if err := d.Removed(k.ID()); err != nil {
 		return "", fmt.Errorf("save %s: %w", k.ID(), err)
 	}
@@ -259,7 +260,7 @@ func (d *Dir) filesOf(id signer.KeyID) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if k, err := Parse(b); err == nil && k.ID() == id {
+		if k, err := keystore.Parse(b); err == nil && k.ID() == id {
 			paths = append(paths, p)
 		}
 	}

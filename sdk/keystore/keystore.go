@@ -42,6 +42,9 @@ func (k *Keystore) Scheme() Scheme { return k.doc.Scheme }
 // Label is the keystore's description.
 func (k *Keystore) Label() string { return k.doc.Description }
 
+// Path is where in a seed the key was derived (EIP-2334, BIP-32); empty when it is not known.
+func (k *Keystore) Path() string { return k.doc.Path }
+
 // Slow reports whether opening takes a lot of memory (scrypt: 256 MiB with the EIP's parameters), so that the caller
 // opens few at once.
 func (k *Keystore) Slow() bool { return k.doc.Crypto.KDF.Function == kdfScrypt }
@@ -73,18 +76,22 @@ func checkPassword(password []byte) error {
 	return nil
 }
 
+// CheckPassword reports whether a password fits, without unsealing the secret: nil, or signer.ErrWrongPassword.
+func (k *Keystore) CheckPassword(password []byte) error {
+	key, err := k.doc.Crypto.unlock(password)
+	clear(key)
+	return err
+}
+
 // Open unseals the secret into locked memory. signer.ErrWrongPassword when the password does not fit, ErrMismatch when
 // the secret is of another key than the file says.
 func (k *Keystore) Open(password []byte) (*Locked, error) {
-	key, err := k.doc.Crypto.derive(password)
+	c := &k.doc.Crypto
+	key, err := c.unlock(password)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(key)
-	c := &k.doc.Crypto
-	if subtle.ConstantTimeCompare(checksum(key, c.Cipher.Message), c.Checksum.Message) != 1 {
-		return nil, signer.ErrWrongPassword
-	}
 	secret := make([]byte, keySize)
 	defer clear(secret)
 	if err := crypt(key, c.Cipher.Params.IV, secret, c.Cipher.Message); err != nil {
@@ -106,6 +113,7 @@ type SealRequest struct {
 	Secret   *Locked
 	Password []byte
 	Label    string // at most 1,024 bytes
+	Path     string // where in a seed the key was derived; empty when it is not known
 }
 
 // Seal makes a keystore. ErrBadPassword for a password that is empty or not UTF-8.
@@ -113,7 +121,7 @@ func Seal(r SealRequest) (*Keystore, error) {
 	if err := checkPassword(r.Password); err != nil {
 		return nil, fmt.Errorf("seal keystore: %w", err)
 	}
-	k := &Keystore{doc: document{Scheme: r.Scheme, Description: r.Label, Version: 4, UUID: newUUID()}}
+	k := &Keystore{doc: document{Scheme: r.Scheme, Description: r.Label, Path: r.Path, Version: 4, UUID: newUUID()}}
 	c := &k.doc.Crypto
 	c.KDF.Function = kdfPBKDF2
 	c.KDF.Params = kdfParams{DKLen: keySize, C: rounds, PRF: prfHMACSHA256, Salt: random(keySize)}
@@ -148,6 +156,19 @@ func Seal(r SealRequest) (*Keystore, error) {
 		return nil, fmt.Errorf("seal keystore: %w", err)
 	}
 	return k, nil
+}
+
+// unlock derives the key of the cipher and checks that it is the one of the keystore.
+func (c *crypto) unlock(password []byte) ([]byte, error) {
+	key, err := c.derive(password)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(checksum(key, c.Cipher.Message), c.Checksum.Message) != 1 {
+		clear(key)
+		return nil, signer.ErrWrongPassword
+	}
+	return key, nil
 }
 
 func (c *crypto) derive(password []byte) ([]byte, error) {
