@@ -35,7 +35,7 @@ deps: ## install what a fresh Debian machine with Go misses (C compiler for cgo)
 	@command -v gcc >/dev/null || (apt-get update -qq && apt-get install -y -qq gcc libc6-dev)
 
 .PHONY: test
-test: deps build ## everything that CI runs: all tests, and the races that matter
+test: deps build geth ## everything that CI runs: all tests, and the races that matter
 	$(GO) test -shuffle=on -timeout 20m ./...
 	$(GO) test -race -short -shuffle=on -timeout 15m $(RACE)
 
@@ -44,7 +44,7 @@ unit: ## the quick part: no processes, under two minutes
 	$(GO) test -short -shuffle=on -timeout 10m ./...
 
 .PHONY: race
-race: ## every test under the race detector (long)
+race: geth ## every test under the race detector (long)
 	$(GO) test -race -shuffle=on -timeout 60m ./...
 
 .PHONY: lint
@@ -72,8 +72,16 @@ $(TOOLS)/buf: .tools/buf/go.mod $(TOOLS)/gofumpt
 	cd .tools/buf && GOBIN=$(TOOLS) $(GO) install tool
 	@touch $(TOOLS)/buf
 
+# A real execution client for the tests of external engines: the newest geth that has a module of its own with every
+# dependency, and the one whose published engine calls the tests replay.
+.PHONY: geth
+geth: $(TOOLS)/geth ## build the geth that tests run engines on (two minutes)
+$(TOOLS)/geth: .tools/geth/go.mod
+	cd .tools/geth && GOBIN=$(TOOLS) $(GO) install tool
+	@touch $(TOOLS)/geth
+
 .PHONY: cover
-cover: ## lines covered by package, subprocesses included
+cover: geth ## lines covered by package, subprocesses included
 	@bash .ci/cover
 
 .PHONY: fuzz

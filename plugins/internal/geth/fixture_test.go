@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/geth"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
@@ -70,9 +71,9 @@ func genesisJSON(f fork, change ...func(top, config map[string]any)) []byte {
 	return js
 }
 
-func genesis(t testing.TB, f fork) *geth.Genesis {
+func genesis(t testing.TB, f fork) *execution.Genesis {
 	t.Helper()
-	g, err := geth.ParseGenesis(genesisJSON(f))
+	g, err := execution.ParseGenesis(genesisJSON(f), execution.Prague)
 	if err != nil {
 		t.Fatal(err)
 	}

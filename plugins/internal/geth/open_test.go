@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/geth"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
@@ -65,14 +66,14 @@ func TestParseGenesis(t *testing.T) {
 			if change == nil {
 				change = func(_, _ map[string]any) {}
 			}
-			_, err := geth.ParseGenesis(genesisJSON(tc.fork, change))
+			_, err := execution.ParseGenesis(genesisJSON(tc.fork, change), execution.Prague)
 			if tc.want == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			if !errors.Is(err, geth.ErrGenesis) || !strings.Contains(err.Error(), tc.want) {
+			if !errors.Is(err, execution.ErrGenesis) || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("got %v, want an ErrGenesis about %q", err, tc.want)
 			}
 		})
@@ -83,7 +84,7 @@ func FuzzParseGenesis(f *testing.F) {
 	f.Add(genesisJSON(fork{cancun: 60, prague: 120}))
 	f.Add([]byte(`{"config":{"chainId":1},"alloc":{},"gasLimit":"0x1","difficulty":"0x0"}`))
 	f.Fuzz(func(t *testing.T, js []byte) {
-		if g, err := geth.ParseGenesis(js); err == nil && g.ChainID() == 0 {
+		if g, err := execution.ParseGenesis(js, execution.Prague); err == nil && g.ChainID() == 0 {
 			t.Fatal("a genesis without a chain id was accepted")
 		}
 	})
@@ -124,7 +125,7 @@ func TestOpenRefuses(t *testing.T) {
 
 	reopen := func(f fork, c geth.Config, change ...func(top, config map[string]any)) error {
 		t.Helper()
-		g, err := geth.ParseGenesis(genesisJSON(f, change...))
+		g, err := execution.ParseGenesis(genesisJSON(f, change...), execution.Prague)
 		if err != nil {
 			t.Fatal(err)
 		}
