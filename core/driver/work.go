@@ -83,6 +83,7 @@ func (d *Driver) buildBlock(ctx context.Context, e consensus.Build, behind *bool
 	}
 	data, err := d.opt.Engine.Build(ctx, e.Slot, attributes)
 	if err != nil {
+		*behind = true // an engine that lost blocks says so and stays there until it is told the heads again
 		return nil, fmt.Errorf("build on %s: %w", parent.Short(), err)
 	}
 	b, err := d.opt.Chain.Assemble(parent, e.Slot, e.ParentQC, data)

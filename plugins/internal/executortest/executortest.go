@@ -100,6 +100,24 @@ func (s Subject) start(t testing.TB, config, genesis []byte) *wire.Client {
 	return c
 }
 
+// refused is the error of Configure.
+func (s Subject) refused(t *testing.T, config, genesis []byte) error {
+	t.Helper()
+	c, conf := s.probe(t, config, genesis)
+	return c.Plugin().Configure(t.Context(), conf)
+}
+
+// probe starts the plugin without Configure, and gives what to configure it with.
+func (s Subject) probe(t *testing.T, config, genesis []byte) (*wire.Client, lifecycle.Config) {
+	t.Helper()
+	o := s.options(t, config, genesis)
+	o.Probe = true
+	if s.Path != "" {
+		return plugintest.Start(t, o), plugintest.Config(t, o)
+	}
+	return plugintest.ServeWith(t, executor.New(s.Variant, hclog.NewNullLogger()), o), plugintest.Config(t, o)
+}
+
 func (s Subject) options(t testing.TB, config, genesis []byte) plugintest.Options {
 	t.Helper()
 	return plugintest.Options{
