@@ -10,6 +10,7 @@ import (
 	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
 )
 
 func TestOneAuthorityMakesABlockASlot(t *testing.T) {
@@ -63,7 +64,7 @@ func TestFailedBuildTellsTheHeadsAgain(t *testing.T) {
 			n.engine.mu.Lock()
 			defer n.engine.mu.Unlock()
 			if lost = lost && len(n.engine.told) == told; lost {
-				return errors.New("parent is not here")
+				return engine.ErrSyncing
 			}
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 
@@ -63,19 +64,15 @@ func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.Execut
 // begin makes the parent the head and the client build on it.
 func (e *Engine) begin(ctx context.Context, r engine.BuildRequest) (*types.Header, engineapi.PayloadID, error) {
 	none := engineapi.PayloadID{}
-	headers, err := e.headers(ctx, r.Parent)
+	var parent *types.Header
+	heads, err := e.heads(ctx, &engineapi.Ask{Method: "eth_getBlockByHash", Args: []any{common.Hash(r.Parent), false}, Result: &parent})
 	if err != nil {
 		return nil, none, err
 	}
-	parent := headers[0]
-	if parent == nil {
+	if parent == nil || parent.Hash() != common.Hash(r.Parent) {
 		return nil, none, fmt.Errorf("%w: parent %s is not here", engine.ErrSyncing, r.Parent)
 	}
 	if err := e.cfg.Genesis.CheckBuild(r, parent.Time); err != nil {
-		return nil, none, err
-	}
-	heads, err := e.heads(ctx)
-	if err != nil {
 		return nil, none, err
 	}
 	f := engine.Forkchoice{Head: r.Parent, Safe: heads.Safe.Hash, Finalized: heads.Finalized.Hash}

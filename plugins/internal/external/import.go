@@ -28,6 +28,9 @@ func (e *Engine) Import(ctx context.Context, r engine.ImportRequest) (engine.Imp
 	res := engine.ImportResult{Statuses: make([]engine.PayloadStatus, 0, len(r.Payloads))}
 	for i := range r.Payloads {
 		st, err := e.judge(ctx, &r.Payloads[i])
+		if err == nil && st.Verdict == engine.Syncing && i > 0 && r.Forkchoice != nil {
+			st, err = e.restoreAndJudge(ctx, &r.Payloads[i])
+		}
 		if err != nil {
 			return res, e.failed(fmt.Errorf("import payload %d: %w", r.Payloads[i].Payload.Number, err))
 		}
@@ -60,6 +63,17 @@ func (e *Engine) judge(ctx context.Context, d *chain.ExecutionData) (engine.Payl
 	}
 	defer e.progress.Add(1)
 	return e.api.NewPayload(ctx, g.ForkAt(d.Payload.Timestamp), d)
+}
+
+// restoreAndJudge makes the parent, which the client has just called VALID, the head on the way to the run's own, and
+// tries once more. A killed client keeps blocks whose states were in its memory only: it calls them VALID without a look
+// and cannot execute their first new child, until a forkchoice has it execute them again.
+func (e *Engine) restoreAndJudge(ctx context.Context, d *chain.ExecutionData) (engine.PayloadStatus, error) {
+	parent := engine.Forkchoice{Head: d.Payload.ParentHash}
+	if _, _, err := e.api.ForkchoiceUpdated(ctx, e.cfg.Genesis.ForkAt(d.Payload.Timestamp), parent, nil); err != nil {
+		return engine.PayloadStatus{}, fmt.Errorf("execute known block %s again: %w", d.Payload.ParentHash, err)
+	}
+	return e.judge(ctx, d)
 }
 
 // forkchoice sets the heads and reads them back: VALID does not say that the client moved. Hashes that the client does

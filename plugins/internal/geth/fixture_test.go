@@ -119,7 +119,7 @@ type node struct {
 
 func start(t testing.TB, f fork) *node {
 	t.Helper()
-	return &node{Engine: open(t, geth.Config{Genesis: genesis(t, f)}), t: t, f: f}
+	return &node{Engine: open(t, geth.Config{Genesis: genesis(t, f), Name: "alys/engine-v5"}), t: t, f: f}
 }
 
 func (n *node) status() engine.Status {
