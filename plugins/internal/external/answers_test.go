@@ -1,9 +1,12 @@
 package external_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/external"
@@ -50,32 +53,55 @@ func TestForkchoiceIsReadBack(t *testing.T) {
 	}
 }
 
-// TestKnownBlockWithoutState: a killed client knows a block and cannot execute its child, until a forkchoice to the block.
+// TestKnownBlockWithoutState: a killed client knows a block and cannot execute its child until a forkchoice to the block,
+// which geth ignores while it lists the block as canonical.
 func TestKnownBlockWithoutState(t *testing.T) {
-	g := genesisOf(t, execution.Shanghai)
-	f := serve(t, g)
-	first, second := payloadAt(g, genesisTime+2), payloadAt(g, genesisTime+4)
-	first.Payload.BlockHash, second.Payload.ParentHash, second.Payload.Number = chain.Hash{7}, chain.Hash{7}, 2
-	restored := false
-	f.hook = func(c call) (string, bool) {
-		switch {
-		case strings.HasPrefix(c.Method, "engine_forkchoiceUpdated") && strings.Contains(string(c.Params[0]), first.Payload.BlockHash.String()):
-			restored = true
-		case strings.HasPrefix(c.Method, "engine_newPayload") && strings.Contains(string(c.Params[0]), `"blockNumber":"0x2"`) && !restored:
-			return `"result":{"status":"ACCEPTED"}`, true
-		}
-		return "", false
-	}
-	e := open(t, f, g)
-	run := []chain.ExecutionData{first, second}
-	res, err := e.Import(t.Context(), engine.ImportRequest{Payloads: run})
-	if err != nil || len(res.Statuses) != 2 || res.Statuses[1].Verdict != engine.Syncing || restored {
-		t.Errorf("without a forkchoice: %+v, %v, and the head was moved: %t", res.Statuses, err, restored)
-	}
-	head := chain.Hash(f.at(genesisTime + 4).Hash())
-	res, err = e.Import(t.Context(), engine.ImportRequest{Payloads: run, Forkchoice: &engine.Forkchoice{Head: head}})
-	if err != nil || len(res.Statuses) != 2 || res.Statuses[1].Verdict != engine.Valid || res.Heads.Head.Hash != head {
-		t.Errorf("with a forkchoice: %+v, %v", res, err)
+	for name, listed := range map[string]bool{"not canonical": false, "still listed as canonical": true} {
+		t.Run(name, func(t *testing.T) {
+			g := genesisOf(t, execution.Shanghai)
+			f := serve(t, g)
+			first, aside, second := f.at(genesisTime+2), f.at(genesisTime+1), f.at(genesisTime+4)
+			f.at(genesisTime)
+			run := []chain.ExecutionData{payloadAt(g, first.Time), payloadAt(g, second.Time)}
+			run[0].Payload.BlockHash, run[1].Payload.BlockHash = chain.Hash(first.Hash()), chain.Hash(second.Hash())
+			run[1].Payload.ParentHash, run[1].Payload.Number = run[0].Payload.BlockHash, 2
+			f.set("engine_getPayloadV2", strings.Replace(built(f.genesis.Hash(), aside.Time), `"blockHash":"`+chain.Hash{}.String(), `"blockHash":"`+aside.Hash().Hex(), 1))
+			restored := false
+			f.hook = func(c call) (string, bool) {
+				names := func(h *types.Header) bool { return strings.Contains(string(c.Params[0]), h.Hash().Hex()) }
+				switch {
+				case c.Method == "eth_getBlockByHash":
+					for _, h := range []*types.Header{first, aside, second} {
+						if js, err := json.Marshal(h); err == nil && names(h) {
+							return `"result":` + string(js), true
+						}
+					}
+				case strings.HasPrefix(c.Method, "engine_forkchoiceUpdated"):
+					for _, h := range []*types.Header{aside, second} {
+						if names(h) {
+							f.head, listed = h, false
+						}
+					}
+					if names(first) && !listed {
+						f.head, restored = first, true
+					}
+				case strings.HasPrefix(c.Method, "engine_newPayload") && strings.Contains(string(c.Params[0]), `"blockNumber":"0x2"`) &&
+					strings.Contains(string(c.Params[0]), second.Hash().Hex()) && !restored:
+					return `"result":{"status":"ACCEPTED"}`, true
+				}
+				return "", false
+			}
+			e := open(t, f, g)
+			res, err := e.Import(t.Context(), engine.ImportRequest{Payloads: run})
+			if err != nil || len(res.Statuses) != 2 || res.Statuses[1].Verdict != engine.Syncing || restored {
+				t.Errorf("without a forkchoice: %+v, %v, and the head was moved: %t", res.Statuses, err, restored)
+			}
+			head := run[1].Payload.BlockHash
+			res, err = e.Import(t.Context(), engine.ImportRequest{Payloads: run, Forkchoice: &engine.Forkchoice{Head: head}})
+			if err != nil || len(res.Statuses) != 2 || res.Statuses[1].Verdict != engine.Valid || res.Heads.Head.Hash != head {
+				t.Errorf("with a forkchoice: %+v, %v", res, err)
+			}
+		})
 	}
 }
 

@@ -65,17 +65,6 @@ func (e *Engine) judge(ctx context.Context, d *chain.ExecutionData) (engine.Payl
 	return e.api.NewPayload(ctx, g.ForkAt(d.Payload.Timestamp), d)
 }
 
-// restoreAndJudge makes the parent, which the client has just called VALID, the head on the way to the run's own, and
-// tries once more. A killed client keeps blocks whose states were in its memory only: it calls them VALID without a look
-// and cannot execute their first new child, until a forkchoice has it execute them again.
-func (e *Engine) restoreAndJudge(ctx context.Context, d *chain.ExecutionData) (engine.PayloadStatus, error) {
-	parent := engine.Forkchoice{Head: d.Payload.ParentHash}
-	if _, _, err := e.api.ForkchoiceUpdated(ctx, e.cfg.Genesis.ForkAt(d.Payload.Timestamp), parent, nil); err != nil {
-		return engine.PayloadStatus{}, fmt.Errorf("execute known block %s again: %w", d.Payload.ParentHash, err)
-	}
-	return e.judge(ctx, d)
-}
-
 // forkchoice sets the heads and reads them back: VALID does not say that the client moved. Hashes that the client does
 // not have are not sent: it would begin to look for them in a network.
 func (e *Engine) forkchoice(ctx context.Context, f engine.Forkchoice) (engine.Heads, error) {
