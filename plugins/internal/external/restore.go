@@ -40,9 +40,10 @@ func (e *Engine) moveTo(ctx context.Context, hash chain.Hash) (bool, error) {
 	return heads.Head.Hash == hash, err
 }
 
-// stepAside puts the head on an empty block of no use beside the canonical one. geth, killed and started again, still
-// lists blocks above its head as canonical and ignores a forkchoice to them as one to an old head; it strikes them from
-// the list when another block takes the place of the first. The block is gone from the chain with the next forkchoice.
+// stepAside puts the head on an empty block of no use beside the canonical one, and then on another. geth, killed and
+// started again, still lists blocks above its head as canonical and ignores a forkchoice to them as one to an old head; it
+// strikes them from the list in a reorganization, which the second block makes. Both are gone from the chain with the next
+// forkchoice.
 func (e *Engine) stepAside(ctx context.Context) error {
 	heads, err := e.heads(ctx)
 	if err != nil {
@@ -55,33 +56,44 @@ func (e *Engine) stepAside(ctx context.Context) error {
 	if headers[0] == nil {
 		return fmt.Errorf("%w: the client does not have its own head", engine.ErrUnavailable)
 	}
-	r := engine.BuildRequest{
-		Parent: heads.Head.Hash, Timestamp: headers[0].Time + 1,
-		PrevRandao: chain.Hash{0xa5, 0x1d, 0xe5}, // no block of the chain has one: this cannot be the canonical block itself
-	}
+	r := engine.BuildRequest{Parent: heads.Head.Hash, Timestamp: headers[0].Time + 1}
 	if err := e.cfg.Genesis.Executes(r.Timestamp); err != nil {
 		return err
 	}
 	if e.cfg.Genesis.Cancun(r.Timestamp) {
 		r.ParentBeaconRoot = &chain.Hash{}
 	}
+	var aside [2]chain.Hash
+	for i := range aside { // no block of the chain has a prev randao: neither is a canonical block itself
+		r.PrevRandao = chain.Hash{0xa5, 0x1d, 0xe5, byte(i)}
+		if aside[i], err = e.emptyBlock(ctx, r); err != nil {
+			return err
+		}
+	}
+	for _, hash := range aside {
+		if _, err := e.moveTo(ctx, hash); err != nil {
+			return err
+		}
+	}
+	e.log.Info("execution client executes blocks again whose states it lost", "from", heads.Head.Height)
+	return nil
+}
+
+// emptyBlock has the client build on its head and execute what it has at once.
+func (e *Engine) emptyBlock(ctx context.Context, r engine.BuildRequest) (chain.Hash, error) {
 	fork := e.cfg.Genesis.ForkAt(r.Timestamp)
 	_, id, err := e.api.ForkchoiceUpdated(ctx, fork, engine.Forkchoice{Head: r.Parent}, &r)
 	if err != nil {
-		return err
+		return chain.Hash{}, err
 	}
 	if id == nil {
-		return fmt.Errorf("%w: the client begins no payload on its own head", engine.ErrDidNotMove)
+		return chain.Hash{}, fmt.Errorf("%w: the client begins no payload on its own head", engine.ErrDidNotMove)
 	}
-	aside, err := e.payload(ctx, fork, *id) // at once: empty is right
+	d, err := e.payload(ctx, fork, *id)
 	if err != nil {
-		return err
+		return chain.Hash{}, err
 	}
-	aside.ParentBeaconRoot = r.ParentBeaconRoot
-	if _, err := e.api.NewPayload(ctx, fork, &aside); err != nil {
-		return err
-	}
-	_, err = e.moveTo(ctx, aside.Payload.BlockHash)
-	e.log.Info("execution client executes blocks again whose states it lost", "from", heads.Head.Height)
-	return err
+	d.ParentBeaconRoot = r.ParentBeaconRoot
+	_, err = e.api.NewPayload(ctx, fork, &d)
+	return d.Payload.BlockHash, err
 }
