@@ -88,8 +88,16 @@ func (e *Engine) forkchoice(ctx context.Context, f engine.Forkchoice) (engine.He
 			return e.headsWith(ctx, fmt.Errorf("%w: forkchoice %s %s", engine.ErrUnknownBlock, names[i], asked[i]))
 		}
 	}
-	st, _, err := e.api.ForkchoiceUpdated(ctx, e.cfg.Genesis.ForkAt(headers[0].Time), f, nil)
+	fork := e.cfg.Genesis.ForkAt(headers[0].Time)
+	st, _, err := e.api.ForkchoiceUpdated(ctx, fork, f, nil)
 	heads, herr := e.heads(ctx)
+	if herr == nil && err == nil && heads.Head.Hash != f.Head && headers[0].Number.Uint64() > uint64(heads.Head.Height) {
+		// It stays below a block that it has: a killed geth, see stepAside.
+		if err = e.stepAside(ctx); err == nil {
+			st, _, err = e.api.ForkchoiceUpdated(ctx, fork, f, nil)
+		}
+		heads, herr = e.heads(ctx)
+	}
 	switch {
 	case herr != nil:
 		return heads, herr
