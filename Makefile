@@ -44,7 +44,7 @@ $(JS)/dist/alys-signer-js: $(JS)/package-lock.json $(JS)/build.mjs $(wildcard $(
 	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 .PHONY: test
-test: deps build js ## everything that CI runs: all tests, and the races that matter
+test: deps build js geth ## everything that CI runs: all tests, and the races that matter
 	$(GO) test -shuffle=on -timeout 20m ./...
 	$(GO) test -race -short -shuffle=on -timeout 15m $(RACE)
 
@@ -53,7 +53,7 @@ unit: ## the quick part: no processes, under two minutes
 	$(GO) test -short -shuffle=on -timeout 10m ./...
 
 .PHONY: race
-race: js ## every test under the race detector (long)
+race: js geth ## every test under the race detector (long)
 	$(GO) test -race -shuffle=on -timeout 60m ./...
 
 .PHONY: lint
@@ -81,8 +81,16 @@ $(TOOLS)/buf: .tools/buf/go.mod $(TOOLS)/gofumpt
 	cd .tools/buf && GOBIN=$(TOOLS) $(GO) install tool
 	@touch $(TOOLS)/buf
 
+# A real execution client for the tests of external engines: the newest geth that has a module of its own with every
+# dependency, and the one whose published engine calls the tests replay.
+.PHONY: geth
+geth: $(TOOLS)/geth ## build the geth that tests run engines on (two minutes)
+$(TOOLS)/geth: .tools/geth/go.mod
+	cd .tools/geth && GOBIN=$(TOOLS) $(GO) install tool
+	@touch $(TOOLS)/geth
+
 .PHONY: cover
-cover: js ## lines covered by package, subprocesses included
+cover: js geth ## lines covered by package, subprocesses included
 	@bash .ci/cover
 
 .PHONY: fuzz

@@ -100,12 +100,30 @@ plugin "signer" "governance" {
   }
 }
 
+# An execution client that you run, initialized with `alys genesis`. With geth:
+#   geth init --datadir DIR genesis.json
+#   geth --datadir DIR --syncmode full --nodiscover --maxpeers 0 --ipcdisable --authrpc.jwtsecret jwt.hex \
+#     --http --http.api eth,net,web3,txpool --ws --ws.port 8545 --ws.api eth,net,web3,txpool \
+#     --miner.gaslimit 30000000 --miner.gasprice 1 --miner.recommit 100ms --txpool.pricelimit 1
 plugin "engine" "v4" {
   command = "alys-engine-v4"
+  config {
+    mode       = "external"
+    endpoint   = "http://127.0.0.1:8551" # the Engine API; no default
+    jwt_secret = "jwt.hex"               # the file that the client was started with, closed to others; no default
+    rpc        = "http://127.0.0.1:8545" # by default none: no wallets, and the client's pool is not read
+  }
 }
 
 plugin "engine" "v5" {
   command = "alys-engine-v5"
+  config {
+    mode     = "embedded"
+    cache    = "64MiB"
+    archive  = false
+    min_free = "256MiB"
+    verbose  = false
+  }
 }
 
 plugin "sync" "parallel" {

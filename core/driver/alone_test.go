@@ -10,6 +10,7 @@ import (
 	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
 )
 
 func TestOneAuthorityMakesABlockASlot(t *testing.T) {
@@ -46,6 +47,33 @@ func TestOneAuthorityMakesABlockASlot(t *testing.T) {
 		}
 		if n.bodies() > 3 {
 			t.Errorf("%d bodies are kept, want those above safe", n.bodies())
+		}
+	})
+}
+
+// TestFailedBuildTellsTheHeadsAgain: an engine that came back without its last blocks is caught up by the fork choice, and
+// builds nothing until then.
+func TestFailedBuildTellsTheHeadsAgain(t *testing.T) {
+	inBubble(t, 1, func(n *node) {
+		n.start()
+		wait(3*slotTime - time.Second)
+		lost := true // from now on, until it is told the heads
+		n.engine.mu.Lock()
+		told := len(n.engine.told)
+		n.engine.build = func(context.Context, chain.Slot) error {
+			n.engine.mu.Lock()
+			defer n.engine.mu.Unlock()
+			if lost = lost && len(n.engine.told) == told; lost {
+				return engine.ErrSyncing
+			}
+			return nil
+		}
+		n.engine.mu.Unlock()
+		before := len(n.observer.blocks())
+		wait(4 * slotTime)
+		n.end()
+		if after := len(n.observer.blocks()); lost || after < before+2 {
+			t.Errorf("%d blocks before the loss, %d after; told again: %t", before, after, !lost)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/alys-node/alys/core/block"
 	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/engine"
 )
 
 // job is one order for the engine's goroutine; one of build, judge (or header alone: the body is not here) and advance.
@@ -83,6 +84,8 @@ func (d *Driver) buildBlock(ctx context.Context, e consensus.Build, behind *bool
 	}
 	data, err := d.opt.Engine.Build(ctx, e.Slot, attributes)
 	if err != nil {
+		// An engine that lost blocks stays where it is until it is told the heads again.
+		*behind = errors.Is(err, engine.ErrSyncing)
 		return nil, fmt.Errorf("build on %s: %w", parent.Short(), err)
 	}
 	b, err := d.opt.Chain.Assemble(parent, e.Slot, e.ParentQC, data)

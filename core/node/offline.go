@@ -60,6 +60,15 @@ func changedHost(c *config.Config, change func(*host.Config)) (*host.Host, error
 	return host.New(hc)
 }
 
+// ExecutionGenesis is the execution layer's genesis of the configured chain, in geth's format.
+func ExecutionGenesis(c *config.Config) ([]byte, error) {
+	s, err := loadSpec(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.GenesisJSON(), nil
+}
+
 // Checksum is the digest of a plugin's binary as it is now, as alys.hcl writes it.
 func Checksum(ctx context.Context, c *config.Config, p *config.Plugin) (string, error) {
 	h, err := offlineHost(c)

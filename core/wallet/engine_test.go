@@ -76,6 +76,28 @@ func TestWebSocketReachesTheEngine(t *testing.T) {
 	}
 }
 
+// TestEngineIsCalledByItsAddress: a geth of its own answers 403 to a name that it does not know.
+func TestEngineIsCalledByItsAddress(t *testing.T) {
+	f := start(t)
+	hosts := make(chan string, 2)
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		hosts <- r.Host
+		if r.Header.Get("Upgrade") != "" {
+			echo(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, `{"id":1,"result":"0x1"}`)
+	})
+	f.backend.Store(url)
+	post(t, f.url, "", `{"id":1,"method":"eth_chainId"}`)
+	upgrade(t, f.url)
+	for range 2 {
+		if got, want := <-hosts, strings.TrimPrefix(url, "http://"); got != want {
+			t.Errorf("the engine was called %q, want %q", got, want)
+		}
+	}
+}
+
 func TestWebSocketWithoutAnEngineIsTold(t *testing.T) {
 	f := start(t)
 	if _, _, code := upgrade(t, f.url); code != http.StatusServiceUnavailable {

@@ -127,6 +127,7 @@ func (p *Proxy) once(ctx context.Context, r *http.Request, body []byte) ([]byte,
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("forward request: %w", err)
 	}
+	req.Host = p.engineHost()
 	req.Header.Set("Content-Type", r.Header.Get("Content-Type"))
 	resp, err := p.client.RoundTrip(req)
 	if err != nil {
@@ -149,7 +150,7 @@ func (p *Proxy) reverse() *httputil.ReverseProxy {
 		Transport: p.client,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: "engine"})
-			r.Out.Host = "engine"
+			r.Out.Host = p.engineHost()
 			r.Out.Header.Del("Origin")
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -169,6 +170,16 @@ func (p *Proxy) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, "unix", path)
 	}
 	return d.DialContext(ctx, "tcp", strings.TrimPrefix(backend, "http://"))
+}
+
+// engineHost is the name by which the engine is called: a client of its operator's own answers to its address only.
+func (p *Proxy) engineHost() string {
+	if backend, err := p.opt.Backend(); err == nil {
+		if host, ok := strings.CutPrefix(backend, "http://"); ok {
+			return host
+		}
+	}
+	return "engine"
 }
 
 // hostAllowed stops a page in a browser from reaching the listener through a name of its own (DNS rebinding).

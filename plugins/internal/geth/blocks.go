@@ -9,14 +9,11 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/rawdb"
 	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/rlp"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
 )
-
-// requestsPrefix and a block hash are the key of a block's non-empty execution requests: geth stores only their hash.
-const requestsPrefix = "alys-requests-"
 
 // Payloads implements engine.Engine. The genesis block is no payload and is answered as unknown.
 func (e *Engine) Payloads(ctx context.Context, hashes []chain.Hash) ([]*chain.ExecutionData, error) {
@@ -42,7 +39,7 @@ func (e *Engine) Payloads(ctx context.Context, hashes []chain.Hash) ([]*chain.Ex
 }
 
 func (e *Engine) stored(block *types.Block) (*chain.ExecutionData, error) {
-	p, err := payload(gethengine.BlockToExecutableData(block, new(big.Int), nil, nil).ExecutionPayload)
+	p, err := execution.Payload(gethengine.BlockToExecutableData(block, new(big.Int), nil, nil).ExecutionPayload)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +49,7 @@ func (e *Engine) stored(block *types.Block) (*chain.ExecutionData, error) {
 		d.ParentBeaconRoot = &h
 	}
 	if want := block.RequestsHash(); want != nil {
-		if d.Requests, err = e.readRequests(block.Hash(), *want); err != nil {
+		if d.Requests, err = e.requests().Read(block.Hash(), *want); err != nil {
 			return nil, err
 		}
 	}
@@ -78,65 +75,20 @@ func (e *Engine) Receipts(ctx context.Context, hash chain.Hash) ([]chain.Receipt
 	}
 	out := make([]chain.Receipt, len(stored))
 	for i, r := range stored {
-		out[i] = receipt(r)
+		out[i] = execution.Receipt(r)
 	}
 	return out, nil
 }
 
-// keepRequests stores the requests of a payload before geth gets it, so that no block is ever there without them. Only
-// requests that the payload's own hash commits to are stored.
-func (e *Engine) keepRequests(d *chain.ExecutionData) error {
-	if len(d.Requests) == 0 {
-		return nil
-	}
-	if _, err := gethengine.ExecutableDataToBlock(executable(d.Payload), []common.Hash{}, beaconRoot(d.ParentBeaconRoot), d.Requests); err != nil {
-		return nil //nolint:nilerr // newPayload says the same in its verdict
-	}
-	enc, err := rlp.EncodeToBytes(d.Requests)
-	if err != nil {
-		return fmt.Errorf("encode requests: %w", err)
-	}
-	if err := e.eth.ChainDb().Put(requestsKey(common.Hash(d.Payload.BlockHash)), enc); err != nil {
-		return fmt.Errorf("%w: store requests: %w", engine.ErrUnavailable, err)
-	}
-	return nil
-}
-
-// readRequests returns the requests of a block, which are never nil since Prague.
-func (e *Engine) readRequests(block, want common.Hash) ([][]byte, error) {
-	if want == types.EmptyRequestsHash {
-		return [][]byte{}, nil
-	}
-	enc, err := e.eth.ChainDb().Get(requestsKey(block))
-	if err != nil {
-		return nil, fmt.Errorf("read requests: %w", err)
-	}
-	var reqs [][]byte
-	if err := rlp.DecodeBytes(enc, &reqs); err != nil {
-		return nil, fmt.Errorf("decode requests: %w", err)
-	}
-	if got := types.CalcRequestsHash(reqs); got != want {
-		return nil, fmt.Errorf("stored requests hash to %s, the header has %s", got, want)
-	}
-	return reqs, nil
-}
-
-func requestsKey(block common.Hash) []byte { return append([]byte(requestsPrefix), block[:]...) }
+// requests keeps execution requests beside geth's own data.
+func (e *Engine) requests() execution.Requests { return execution.Requests{DB: e.eth.ChainDb()} }
 
 // requestsOf is nil before Prague and never nil since.
 func (e *Engine) requestsOf(timestamp uint64, reqs [][]byte) [][]byte {
-	if !e.prague(timestamp) {
+	if !e.cfg.Genesis.Prague(timestamp) {
 		return nil
 	}
 	return append([][]byte{}, reqs...)
-}
-
-func (e *Engine) cancun(timestamp uint64) bool {
-	return e.cfg.Genesis.spec.Config.IsCancun(common.Big0, timestamp)
-}
-
-func (e *Engine) prague(timestamp uint64) bool {
-	return e.cfg.Genesis.spec.Config.IsPrague(common.Big0, timestamp)
 }
 
 // known reports whether a transaction is in a block of the canonical chain.

@@ -2,7 +2,6 @@ package geth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -11,18 +10,13 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/miner"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
 )
 
 // maxFill bounds how long transactions are executed for one payload when the deadline would allow more.
 const maxFill = time.Second
-
-// extraData marks payloads built here.
-const extraData = "alys/engine-v5"
-
-// ErrTimestamp means that a payload was asked for a time at or before its parent's.
-var ErrTimestamp = errors.New("timestamp is not after the parent's")
 
 // Build implements engine.Engine. It fills the payload from the pool for at most half of the time that the request and
 // the context leave; when even that is too late, because one transaction runs for long, it returns the payload without
@@ -46,7 +40,7 @@ func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.Execut
 	if err != nil {
 		return chain.ExecutionData{}, fmt.Errorf("build on %s: %w", r.Parent, err)
 	}
-	p, err := payload(env.ExecutionPayload)
+	p, err := execution.Payload(env.ExecutionPayload)
 	if err != nil {
 		return chain.ExecutionData{}, fmt.Errorf("build on %s: %w", r.Parent, err)
 	}
@@ -56,18 +50,15 @@ func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.Execut
 
 // buildArgs checks the request and gives the gas limit to move towards.
 func (e *Engine) buildArgs(r engine.BuildRequest) (*miner.BuildPayloadArgs, uint64, error) {
-	if e.cfg.Genesis.beyond(r.Timestamp) {
-		return nil, 0, fmt.Errorf("%w: timestamp %d, horizon %d", engine.ErrUnsupportedFork, r.Timestamp, e.cfg.Genesis.horizon)
+	if err := e.cfg.Genesis.Executes(r.Timestamp); err != nil {
+		return nil, 0, err
 	}
 	parent := e.eth.BlockChain().GetBlockByHash(common.Hash(r.Parent))
 	if parent == nil || !e.eth.BlockChain().HasState(parent.Root()) {
 		return nil, 0, fmt.Errorf("%w: parent %s is not executed here", engine.ErrSyncing, r.Parent)
 	}
-	if r.Timestamp <= parent.Time() {
-		return nil, 0, fmt.Errorf("%w: %d, parent %s has %d", ErrTimestamp, r.Timestamp, r.Parent, parent.Time())
-	}
-	if cancun := e.cancun(r.Timestamp); cancun != (r.ParentBeaconRoot != nil) {
-		return nil, 0, fmt.Errorf("parent beacon root given: %t, wanted at timestamp %d: %t", !cancun, r.Timestamp, cancun)
+	if err := e.cfg.Genesis.CheckBuild(r, parent.Time()); err != nil {
+		return nil, 0, err
 	}
 	limit := r.GasLimit
 	if limit == 0 {
@@ -78,8 +69,8 @@ func (e *Engine) buildArgs(r engine.BuildRequest) (*miner.BuildPayloadArgs, uint
 		Timestamp:    r.Timestamp,
 		FeeRecipient: common.Address(r.FeeRecipient),
 		Random:       common.Hash(r.PrevRandao),
-		Withdrawals:  withdrawalsOut(r.Withdrawals),
-		BeaconRoot:   beaconRoot(r.ParentBeaconRoot),
+		Withdrawals:  execution.Withdrawals(r.Withdrawals),
+		BeaconRoot:   execution.BeaconRoot(r.ParentBeaconRoot),
 	}, limit, nil
 }
 
@@ -101,7 +92,7 @@ func (e *Engine) build(ctx context.Context, args *miner.BuildPayloadArgs, by fil
 	m := miner.New(e.eth, miner.Config{GasCeil: by.gasLimit, GasPrice: big.NewInt(1), Recommit: fill}, e.eth.Engine())
 	done := make(chan built, 1)
 	e.builds.Go(func() {
-		_, env, err := m.BuildTestingPayload(args, nil, false, []byte(extraData))
+		_, env, err := m.BuildTestingPayload(args, nil, false, []byte(e.cfg.Name))
 		done <- built{env, err}
 	})
 	timer := time.NewTimer(late)
@@ -114,7 +105,7 @@ func (e *Engine) build(ctx context.Context, args *miner.BuildPayloadArgs, by fil
 		return nil, ctx.Err()
 	}
 	e.log.Warn("payload without transactions: filling it took too long", "parent", args.Parent, "waited", late)
-	_, env, err := m.BuildTestingPayload(args, nil, true, []byte(extraData))
+	_, env, err := m.BuildTestingPayload(args, nil, true, []byte(e.cfg.Name))
 	return env, err
 }
 

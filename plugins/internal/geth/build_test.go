@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/geth"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
@@ -68,7 +69,7 @@ func TestBuildRefuses(t *testing.T) {
 		want error // nil: any
 	}{
 		{"an unknown parent", engine.BuildRequest{Parent: chain.Hash{1}, Timestamp: genesisTime + 2}, engine.ErrSyncing},
-		{"the parent's time", engine.BuildRequest{Parent: head, Timestamp: genesisTime}, geth.ErrTimestamp},
+		{"the parent's time", engine.BuildRequest{Parent: head, Timestamp: genesisTime}, execution.ErrTimestamp},
 		{"a beacon root before Cancun", engine.BuildRequest{Parent: head, Timestamp: genesisTime + 2, ParentBeaconRoot: root}, nil},
 		{"no beacon root in Cancun", engine.BuildRequest{Parent: head, Timestamp: genesisTime + 60}, nil},
 		{"the horizon", engine.BuildRequest{Parent: head, Timestamp: genesisTime + 180, ParentBeaconRoot: root}, engine.ErrUnsupportedFork},
@@ -86,7 +87,7 @@ var burner = []byte{0x5b, 0x60, 0x00, 0x56}
 
 func TestBuildKeepsTheDeadline(t *testing.T) {
 	const waiting = 60 // several seconds of execution
-	g, err := geth.ParseGenesis(genesisJSON(fork{}, func(top, _ map[string]any) { top["gasLimit"] = "2000000000" }))
+	g, err := execution.ParseGenesis(genesisJSON(fork{}, func(top, _ map[string]any) { top["gasLimit"] = "2000000000" }), execution.Prague)
 	if err != nil {
 		t.Fatal(err)
 	}

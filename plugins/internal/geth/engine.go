@@ -16,7 +16,9 @@ import (
 	"github.com/ethereum/go-ethereum/version"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/sdk/engine"
+	"github.com/alys-node/alys/sdk/lifecycle"
 )
 
 // ErrInUse means that another process has the data folder open.
@@ -24,13 +26,14 @@ var ErrInUse = errors.New("data folder is in use by another process")
 
 // Config is what Open needs.
 type Config struct {
-	DataDir      string   // absolute; created when it is not there
-	Genesis      *Genesis // from ParseGenesis
-	WalletSocket string   // absolute path of the unix socket for wallets; empty: no wallet RPC
-	Cache        uint64   // bytes for database and state caches; 0: DefaultCache
-	Archive      bool     // keep the state of every block
-	Verbose      bool     // log geth's own info, as debug
-	MinFree      uint64   // bytes that must be free on the data folder's file system; 0: DefaultMinFree
+	DataDir      string // absolute; created when it is not there
+	Genesis      *execution.Genesis
+	Name         string // at most 32 bytes; marks payloads built here
+	WalletSocket string // absolute path of the unix socket for wallets; empty: no wallet RPC
+	Cache        uint64 // bytes for database and state caches; 0: DefaultCache
+	Archive      bool   // keep the state of every block
+	Verbose      bool   // log geth's own info, as debug
+	MinFree      uint64 // bytes that must be free on the data folder's file system; 0: DefaultMinFree
 }
 
 // Defaults of Config, in bytes.
@@ -169,8 +172,14 @@ func (e *Engine) Check() error {
 	return checkFree(e.cfg.DataDir, e.cfg.MinFree)
 }
 
-// Progress counts payloads judged and built.
-func (e *Engine) Progress() uint64 { return e.progress.Load() }
+// Health reports whether the engine can serve; its progress counts payloads judged and built.
+func (e *Engine) Health() lifecycle.Health {
+	h := lifecycle.Health{State: lifecycle.Ready, Progress: e.progress.Load()}
+	if err := e.Check(); err != nil {
+		h.State, h.Message = lifecycle.Failed, err.Error()
+	}
+	return h
+}
 
 // Status implements engine.Engine.
 func (e *Engine) Status(ctx context.Context) (engine.Status, error) {
@@ -196,7 +205,9 @@ func (e *Engine) Status(ctx context.Context) (engine.Status, error) {
 // heads reads the three heads back from geth.
 func (e *Engine) heads() engine.Heads {
 	bc := e.eth.BlockChain()
-	return engine.Heads{Head: ref(bc.CurrentBlock()), Safe: ref(bc.CurrentSafeBlock()), Finalized: ref(bc.CurrentFinalBlock())}
+	return engine.Heads{
+		Head: execution.Ref(bc.CurrentBlock()), Safe: execution.Ref(bc.CurrentSafeBlock()), Finalized: execution.Ref(bc.CurrentFinalBlock()),
+	}
 }
 
 func clientVersion() string {

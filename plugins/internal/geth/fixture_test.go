@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/geth"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
@@ -70,9 +71,9 @@ func genesisJSON(f fork, change ...func(top, config map[string]any)) []byte {
 	return js
 }
 
-func genesis(t testing.TB, f fork) *geth.Genesis {
+func genesis(t testing.TB, f fork) *execution.Genesis {
 	t.Helper()
-	g, err := geth.ParseGenesis(genesisJSON(f))
+	g, err := execution.ParseGenesis(genesisJSON(f), execution.Prague)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,7 @@ type node struct {
 
 func start(t testing.TB, f fork) *node {
 	t.Helper()
-	return &node{Engine: open(t, geth.Config{Genesis: genesis(t, f)}), t: t, f: f}
+	return &node{Engine: open(t, geth.Config{Genesis: genesis(t, f), Name: "alys/engine-v5"}), t: t, f: f}
 }
 
 func (n *node) status() engine.Status {

@@ -10,6 +10,7 @@ import (
 	gethengine "github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
 )
@@ -55,13 +56,13 @@ func (e *Engine) judge(ctx context.Context, d *chain.ExecutionData) (engine.Payl
 	defer e.progress.Add(1)
 	p := &d.Payload
 	out := engine.PayloadStatus{Hash: p.BlockHash, Verdict: engine.Invalid}
-	if e.cfg.Genesis.beyond(p.Timestamp) {
-		return out, fmt.Errorf("%w: timestamp %d, horizon %d", engine.ErrUnsupportedFork, p.Timestamp, e.cfg.Genesis.horizon)
+	if err := e.cfg.Genesis.Executes(p.Timestamp); err != nil {
+		return out, err
 	}
-	if out.Reason = e.malformed(d); out.Reason != "" {
+	if out.Reason = e.cfg.Genesis.Malformed(d); out.Reason != "" {
 		return out, nil
 	}
-	if err := e.keepRequests(d); err != nil {
+	if err := e.requests().Keep(d); err != nil {
 		return out, err
 	}
 	if err := e.restoreState(context.WithoutCancel(ctx), p.BlockHash); err != nil {
@@ -91,12 +92,12 @@ func (e *Engine) judge(ctx context.Context, d *chain.ExecutionData) (engine.Payl
 }
 
 func (e *Engine) newPayload(ctx context.Context, d *chain.ExecutionData) (gethengine.PayloadStatusV1, error) {
-	x, root, noBlobs := executable(d.Payload), beaconRoot(d.ParentBeaconRoot), []common.Hash{}
+	x, root := execution.Executable(d.Payload), execution.BeaconRoot(d.ParentBeaconRoot)
 	switch ts := d.Payload.Timestamp; {
-	case e.prague(ts):
-		return e.api.NewPayloadV4(ctx, x, noBlobs, root, hexBytes(d.Requests))
-	case e.cancun(ts):
-		return e.api.NewPayloadV3(ctx, x, noBlobs, root)
+	case e.cfg.Genesis.Prague(ts):
+		return e.api.NewPayloadV4(ctx, x, execution.BlobHashes(d.Payload), root, execution.HexBytes(d.Requests))
+	case e.cfg.Genesis.Cancun(ts):
+		return e.api.NewPayloadV3(ctx, x, execution.BlobHashes(d.Payload), root)
 	default:
 		return e.api.NewPayloadV2(ctx, x)
 	}
@@ -114,28 +115,6 @@ func (e *Engine) restoreState(ctx context.Context, hash chain.Hash) error {
 		return fmt.Errorf("%w: execute known block %s again: %w", engine.ErrUnavailable, hash, err)
 	}
 	return nil
-}
-
-// malformed says why a payload cannot be one of its fork, or nothing. geth answers these with an error or, for what it
-// does not look at, not at all; here they are a verdict.
-func (e *Engine) malformed(d *chain.ExecutionData) string {
-	p, cancun, prague := &d.Payload, e.cancun(d.Payload.Timestamp), e.prague(d.Payload.Timestamp)
-	switch {
-	case cancun != (d.ParentBeaconRoot != nil):
-		return fmt.Sprintf("parent beacon root present: %t, Cancun: %t", !cancun, cancun)
-	case cancun != (p.BlobGasUsed != nil) || cancun != (p.ExcessBlobGas != nil):
-		return fmt.Sprintf("blob gas fields do not fit the fork (Cancun: %t)", cancun)
-	case !prague && len(d.Requests) != 0:
-		return "execution requests before Prague"
-	case prague && d.Requests == nil:
-		return "no execution requests in Prague"
-	}
-	for i, r := range d.Requests {
-		if len(r) < 2 || i > 0 && r[0] <= d.Requests[i-1][0] {
-			return "execution requests are empty or not in ascending order of type"
-		}
-	}
-	return ""
 }
 
 // broken tells a fault of the engine from a fault of the payload: geth reports both as INVALID.

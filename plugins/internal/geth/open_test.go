@@ -11,83 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/geth"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
 )
-
-func TestParseGenesis(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		fork   fork
-		change func(top, config map[string]any)
-		want   string // part of the message; empty: accepted
-	}{
-		{name: "Shanghai only"},
-		{name: "all forks to Prague, no blobs", fork: fork{cancun: 60, prague: 120}},
-		{name: "a blob schedule before its fork", fork: fork{}},
-		{
-			name: "no chain id", want: "chainId",
-			change: func(_, c map[string]any) { delete(c, "chainId") },
-		},
-		{
-			name: "no terminal total difficulty", want: "terminalTotalDifficulty",
-			change: func(_, c map[string]any) { delete(c, "terminalTotalDifficulty") },
-		},
-		{
-			name: "Shanghai after genesis", want: "shanghaiTime",
-			change: func(_, c map[string]any) { c["shanghaiTime"] = genesisTime + 1 },
-		},
-		{
-			name: "a fork after Prague at genesis", want: "bogota is active at genesis",
-			change: func(_, c map[string]any) { c["bogotaTime"] = 0 },
-		},
-		{name: "Prague without Cancun", fork: fork{prague: 120}, want: "without config.cancunTime"},
-		{
-			name: "Cancun without a blob schedule", fork: fork{cancun: 60}, want: "blobSchedule",
-			change: func(_, c map[string]any) { delete(c, "blobSchedule") },
-		},
-		{
-			name: "Prague without system contracts", fork: fork{cancun: 60, prague: 120}, want: "EIP-7002",
-			change: func(top, _ map[string]any) { top["alloc"] = map[string]any{} },
-		},
-		{
-			name: "no config", want: "no config",
-			change: func(top, _ map[string]any) { delete(top, "config") },
-		},
-		{
-			name: "no gas limit", want: "gasLimit",
-			change: func(top, _ map[string]any) { delete(top, "gasLimit") },
-		},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			change := tc.change
-			if change == nil {
-				change = func(_, _ map[string]any) {}
-			}
-			_, err := geth.ParseGenesis(genesisJSON(tc.fork, change))
-			if tc.want == "" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if !errors.Is(err, geth.ErrGenesis) || !strings.Contains(err.Error(), tc.want) {
-				t.Fatalf("got %v, want an ErrGenesis about %q", err, tc.want)
-			}
-		})
-	}
-}
-
-func FuzzParseGenesis(f *testing.F) {
-	f.Add(genesisJSON(fork{cancun: 60, prague: 120}))
-	f.Add([]byte(`{"config":{"chainId":1},"alloc":{},"gasLimit":"0x1","difficulty":"0x0"}`))
-	f.Fuzz(func(t *testing.T, js []byte) {
-		if g, err := geth.ParseGenesis(js); err == nil && g.ChainID() == 0 {
-			t.Fatal("a genesis without a chain id was accepted")
-		}
-	})
-}
 
 func TestStatusOfAFreshEngine(t *testing.T) {
 	f := fork{cancun: 60, prague: 120, osaka: 1000}
@@ -124,7 +52,7 @@ func TestOpenRefuses(t *testing.T) {
 
 	reopen := func(f fork, c geth.Config, change ...func(top, config map[string]any)) error {
 		t.Helper()
-		g, err := geth.ParseGenesis(genesisJSON(f, change...))
+		g, err := execution.ParseGenesis(genesisJSON(f, change...), execution.Prague)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func nodeConfig(dir string, l log.Logger) *node.Config {
 func ethConfig(c Config) *ethconfig.Config {
 	mib := int(c.Cache >> 20)
 	o := ethconfig.Defaults
-	o.Genesis = c.Genesis.spec
+	o.Genesis = c.Genesis.Spec()
 	o.SyncMode = ethconfig.FullSync // with snap sync geth delays every payload after the first
 	// Keyed by hash, a state that is written leaves the states of side chains alone, and any number of payloads can follow
 	// each other without a forkchoice; keyed by path, geth keeps 128 and is several times slower on blocks like ours.

@@ -14,11 +14,9 @@ import (
 	"github.com/ethereum/go-ethereum/core/txpool/legacypool"
 	"github.com/ethereum/go-ethereum/core/types"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/sdk/engine"
 )
-
-// errBlob is the answer to a type-3 transaction, in the pool and on the wallet RPC.
-var errBlob = errors.New("blob transactions (type 3) are not part of this chain")
 
 // AddTransactions implements engine.EngineWithPool. It returns when the pool has sorted them in, so that the next Build
 // sees them.
@@ -34,8 +32,8 @@ func (e *Engine) AddTransactions(ctx context.Context, txs [][]byte) ([]engine.Ad
 		at    []int
 	)
 	for i, raw := range txs {
-		tx := new(types.Transaction)
-		if err := decodeTransaction(tx, raw); err != nil {
+		tx, err := execution.DecodeTransaction(raw)
+		if err != nil {
 			out[i] = engine.AddResult{Code: engine.AddInvalid, Text: err.Error()}
 			continue
 		}
@@ -67,16 +65,6 @@ func addResult(err error, known bool) engine.AddResult {
 		code = engine.AddFull
 	}
 	return engine.AddResult{Code: code, Text: err.Error()}
-}
-
-func decodeTransaction(tx *types.Transaction, raw []byte) error {
-	if len(raw) > 0 && raw[0] == types.BlobTxType {
-		return errBlob
-	}
-	if err := tx.UnmarshalBinary(raw); err != nil {
-		return fmt.Errorf("decode transaction: %w", err)
-	}
-	return nil
 }
 
 // PendingTransactions implements engine.EngineWithPool: first what is executable now, then what waits for a lower nonce,

@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/node"
 	"golang.org/x/sys/unix"
 
+	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/sdk/engine"
 )
 
@@ -22,7 +23,7 @@ var (
 
 // checkStored compares what the folder holds with the genesis before geth opens it: geth would rewind the chain without
 // a word when a fork that already passed has another time.
-func checkStored(stack *node.Node, g *Genesis) (err error) {
+func checkStored(stack *node.Node, g *execution.Genesis) (err error) {
 	db, err := stack.OpenDatabase("chaindata", 16, 16, "", false)
 	if err != nil {
 		return fmt.Errorf("open chain database: %w", err)
@@ -40,7 +41,7 @@ func checkStored(stack *node.Node, g *Genesis) (err error) {
 	if cfg == nil || head == nil || head.Number.Sign() == 0 {
 		return nil
 	}
-	if compat := cfg.CheckCompatible(g.spec.Config, head.Number.Uint64(), head.Time); compat != nil {
+	if compat := cfg.CheckCompatible(g.Spec().Config, head.Number.Uint64(), head.Time); compat != nil {
 		return fmt.Errorf("%w: %s, and the head is block %d at time %d: restore the schedule, or remove the data folder and "+
 			"import again", ErrForkSchedule, compat.Error(), head.Number, head.Time)
 	}

@@ -21,6 +21,8 @@ import (
 	_ "github.com/ethereum/go-ethereum/eth/tracers/native" // callTracer, prestateTracer and their like, by name
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/alys-node/alys/plugins/internal/execution"
 )
 
 // Limits of the wallet RPC. Origins, hosts and the number of clients are the business of the host's proxy.
@@ -147,7 +149,7 @@ type blobless struct{ next sender }
 // SendRawTransaction is eth_sendRawTransaction.
 func (b *blobless) SendRawTransaction(ctx context.Context, input hexutil.Bytes) (common.Hash, error) {
 	if len(input) > 0 && input[0] == types.BlobTxType {
-		return common.Hash{}, errBlob
+		return common.Hash{}, execution.ErrBlob
 	}
 	return b.next.SendRawTransaction(ctx, input)
 }
@@ -155,7 +157,7 @@ func (b *blobless) SendRawTransaction(ctx context.Context, input hexutil.Bytes) 
 // SendRawTransactionSync is eth_sendRawTransactionSync (EIP-7966).
 func (b *blobless) SendRawTransactionSync(ctx context.Context, input hexutil.Bytes, timeoutMs *uint64) (map[string]any, error) {
 	if len(input) > 0 && input[0] == types.BlobTxType {
-		return nil, errBlob
+		return nil, execution.ErrBlob
 	}
 	return b.next.SendRawTransactionSync(ctx, input, timeoutMs)
 }

@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/alys-node/alys/plugins/internal/keystore"
 	"github.com/alys-node/alys/plugins/internal/watermark"
 	"github.com/alys-node/alys/sdk/bls"
 	"github.com/alys-node/alys/sdk/chain"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 )

@@ -1,8 +1,9 @@
-package geth
+package execution
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	gethengine "github.com/ethereum/go-ethereum/beacon/engine"
 	"github.com/ethereum/go-ethereum/common"
@@ -12,8 +13,8 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 )
 
-// executable converts a payload to geth's form. It shares byte slices with the argument.
-func executable(p chain.Payload) gethengine.ExecutableData {
+// Executable converts a payload to geth's form. It shares byte slices with the argument.
+func Executable(p chain.Payload) gethengine.ExecutableData {
 	return gethengine.ExecutableData{
 		ParentHash:    common.Hash(p.ParentHash),
 		FeeRecipient:  common.Address(p.FeeRecipient),
@@ -29,17 +30,20 @@ func executable(p chain.Payload) gethengine.ExecutableData {
 		BaseFeePerGas: p.BaseFeePerGas.Big(),
 		BlockHash:     common.Hash(p.BlockHash),
 		Transactions:  p.Transactions,
-		Withdrawals:   withdrawalsOut(p.Withdrawals),
+		Withdrawals:   Withdrawals(p.Withdrawals),
 		BlobGasUsed:   p.BlobGasUsed,
 		ExcessBlobGas: p.ExcessBlobGas,
 	}
 }
 
-// payload converts geth's form back.
-func payload(d *gethengine.ExecutableData) (chain.Payload, error) {
+// Payload converts geth's form back.
+func Payload(d *gethengine.ExecutableData) (chain.Payload, error) {
 	fee, ok := chain.WeiFromBig(d.BaseFeePerGas)
 	if !ok {
 		return chain.Payload{}, errors.New("base fee is not an unsigned 256-bit integer")
+	}
+	if slices.Contains(d.Withdrawals, nil) {
+		return chain.Payload{}, errors.New("a withdrawal is null")
 	}
 	p := chain.Payload{
 		ParentHash:    chain.Hash(d.ParentHash),
@@ -65,8 +69,8 @@ func payload(d *gethengine.ExecutableData) (chain.Payload, error) {
 	return p, nil
 }
 
-// withdrawalsOut never returns nil: since Shanghai a payload has a list, maybe empty.
-func withdrawalsOut(ws []chain.Withdrawal) types.Withdrawals {
+// Withdrawals converts withdrawals to geth's form. It never returns nil: since Shanghai a payload has a list, maybe empty.
+func Withdrawals(ws []chain.Withdrawal) types.Withdrawals {
 	out := make(types.Withdrawals, len(ws))
 	for i, w := range ws {
 		out[i] = &types.Withdrawal{
@@ -86,7 +90,8 @@ func withdrawalsIn(ws []*types.Withdrawal) []chain.Withdrawal {
 	return out
 }
 
-func receipt(r *types.Receipt) chain.Receipt {
+// Receipt converts geth's receipt.
+func Receipt(r *types.Receipt) chain.Receipt {
 	out := chain.Receipt{
 		Type:              r.Type,
 		Success:           r.Status == types.ReceiptStatusSuccessful,
@@ -104,14 +109,16 @@ func receipt(r *types.Receipt) chain.Receipt {
 	return out
 }
 
-func ref(h *types.Header) chain.Ref {
+// Ref names the block of a header; a nil header is the zero reference.
+func Ref(h *types.Header) chain.Ref {
 	if h == nil {
 		return chain.Ref{}
 	}
 	return chain.Ref{Height: chain.Height(h.Number.Uint64()), Hash: chain.Hash(h.Hash())}
 }
 
-func hexBytes(in [][]byte) []hexutil.Bytes {
+// HexBytes converts byte strings to those that JSON writes as hex.
+func HexBytes(in [][]byte) []hexutil.Bytes {
 	out := make([]hexutil.Bytes, len(in))
 	for i, b := range in {
 		out[i] = b
@@ -119,7 +126,8 @@ func hexBytes(in [][]byte) []hexutil.Bytes {
 	return out
 }
 
-func beaconRoot(h *chain.Hash) *common.Hash {
+// BeaconRoot converts an optional hash.
+func BeaconRoot(h *chain.Hash) *common.Hash {
 	if h == nil {
 		return nil
 	}
