@@ -35,6 +35,8 @@ type Options struct {
 	Version string
 	Log     hclog.Logger
 	Event   func(Event) // called for every block and everything else that a person would want to see; nil: nobody looks
+	// Journal, if not nil, wraps the swap journal: tests stop the host between two of its records.
+	Journal func(swap.Journal) swap.Journal
 }
 
 // Node is one node. New opens it, Run runs it.

@@ -32,9 +32,13 @@ func (n *Node) openRoles() error {
 		IsBehind: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 		CatchUp:  func(ctx context.Context, _ route.ID, e engine.Engine) error { return n.catchUp(ctx, e) },
 	})}
-	journal, err := swap.OpenFileJournal(filepath.Join(c.Node.DataDir, "journal"))
+	file, err := swap.OpenFileJournal(filepath.Join(c.Node.DataDir, "journal"))
 	if err != nil {
 		return fmt.Errorf("open swap journal: %w", err)
+	}
+	var journal swap.Journal = file
+	if n.opt.Journal != nil {
+		journal = n.opt.Journal(file)
 	}
 	execution := n.chain.Genesis().Execution.Payload
 	forks, err := forksOf(n.spec.GenesisJSON())

@@ -154,9 +154,6 @@ func (c *Controller) append(ctx context.Context, r Record) error {
 	c.mu.Lock()
 	c.history.add(r)
 	c.mu.Unlock()
-	if c.opts.Hook != nil {
-		c.opts.Hook(r.State)
-	}
 	return nil
 }
 

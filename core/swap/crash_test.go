@@ -12,12 +12,12 @@ import (
 	"github.com/alys-node/alys/core/swap"
 )
 
-// killed is what the hook throws to end a host at a journal state.
+// killed is what the journal throws to end a host at one of its records.
 type killed struct{}
 
 // killAt makes the host end right after the nth record of a state.
 func (w *world) killAt(s swap.State, nth int) {
-	w.opts.Hook = func(got swap.State) {
+	w.journal.after = func(got swap.State) {
 		if got != s {
 			return
 		}

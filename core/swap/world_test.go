@@ -80,7 +80,7 @@ func (w *world) die() {
 		_ = c.route.Close()
 	}
 	w.routes = map[swap.Role]*control{}
-	w.opts.Hook = nil
+	w.journal.after = nil
 }
 
 func (w *world) Launch(_ context.Context, r swap.LaunchRequest) (swap.Process, error) {
@@ -307,12 +307,23 @@ func (c *control) Stats(p swap.Process, since time.Time) swap.Stats {
 
 // memory is a journal that keeps what a file would: the encoded records.
 type memory struct {
-	mu   sync.Mutex
-	all  [][]byte
-	fail map[swap.State]error
+	mu    sync.Mutex
+	all   [][]byte
+	fail  map[swap.State]error
+	after func(swap.State) // called after each record; a test ends the host in it
 }
 
 func (m *memory) Append(_ context.Context, r swap.Record) error {
+	if err := m.add(r); err != nil {
+		return err
+	}
+	if m.after != nil {
+		m.after(r.State)
+	}
+	return nil
+}
+
+func (m *memory) add(r swap.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.fail[r.State]; err != nil {
