@@ -179,6 +179,7 @@ func (r *Route[C]) record(e *entry[C], p Position, started time.Time, err error,
 	e.tally(p).called(sample{at: started, took: took, failed: err != nil}, bad)
 	r.mu.Unlock()
 	r.opts.Observer.Called(Called{Route: r.opts.Name, Target: e.id, Position: p, Took: took, Err: err})
+	r.alarmed(e, p, err)
 }
 
 // compared counts a comparison, logs it and tells the observer; a disagreement detaches the other target.
