@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alys-node/alys/core/swap"
 )
@@ -213,6 +214,35 @@ func TestCloseIsIdempotentAndLeavesNothing(t *testing.T) {
 	}
 	if strings.Count(w.journal.states(), "stopped") != 1 {
 		t.Errorf("journal %s", w.journal.states())
+	}
+}
+
+// TestCloseGivesUpAnAdmission stops a host while a newcomer is looked at, as an engine that replays is for minutes.
+func TestCloseGivesUpAnAdmission(t *testing.T) {
+	w := newWorld(t)
+	c := w.start(signer("local", "1"))
+	w.hang["second"] = true
+	failed := make(chan error, 1)
+	go func() {
+		_, err := apply(t, c, signer("second", "1"), swap.ApplyOptions{})
+		failed <- err
+	}()
+	for len(w.live()) < 2 {
+		<-time.After(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := <-failed; !errors.Is(err, swap.ErrClosed) {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if got := w.live(); len(got) != 0 {
+		t.Errorf("running: %v", got)
+	}
+	if got := w.journal.states(); !strings.HasSuffix(got, "failed stopped") {
+		t.Errorf("journal %s", got)
 	}
 }
 
