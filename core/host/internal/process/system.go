@@ -37,7 +37,8 @@ func NoExec(dir string) bool {
 }
 
 // KillByEnv kills every process of this user, except this one, whose environment began with the entry, and returns how
-// many. It finds the descendants of a plugin that left its process group, or that outlived a killed host.
+// many. It finds the descendants of a plugin that left its process group, or that outlived a killed host; one that also
+// cleared its environment is not found.
 func KillByEnv(entry string) int {
 	proc, err := os.Open("/proc")
 	if err != nil {
