@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,4 +81,29 @@ func (n *Node) AuditDead() (Audited, error) {
 		}
 	}
 	return copied.Audit()
+}
+
+// Committed is the serial of the last commit in the swap journal of a dead node, read from a copy.
+func (n *Node) Committed() (serial uint64, err error) {
+	n.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(n.Dir, "journal"))
+	if err != nil {
+		return 0, err
+	}
+	path := filepath.Join(n.t.TempDir(), "journal")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		return 0, err
+	}
+	j, err := swap.OpenFileJournal(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	records, err := j.Load(n.t.Context())
+	for _, r := range records {
+		if slices.Contains([]swap.State{swap.Flipped, swap.FlippedBack, swap.Snapshot}, r.State) {
+			serial = r.Serial
+		}
+	}
+	return serial, err
 }
