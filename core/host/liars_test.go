@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -152,8 +151,8 @@ func TestAPluginThatHangsInItsDrainIsEnded(t *testing.T) {
 	}
 }
 
-// TestAFloodOnEveryWayOutIsBounded lets a plugin write as fast as it can on stdout, stderr and its log for three seconds:
-// the host forwards what its limits allow, tells what it dropped, and answers calls all the while.
+// TestAFloodOnEveryWayOutIsBounded lets a plugin write as fast as it can on stdout, stderr and its log until thousands of
+// lines were dropped: the host forwards what its limits allow, tells what it dropped, and gets its calls answered meanwhile.
 func TestAFloodOnEveryWayOutIsBounded(t *testing.T) {
 	b := open(t, func(c *host.Config) { c.Limits.LogLines = 20 })
 	began := time.Now()
@@ -161,21 +160,23 @@ func TestAFloodOnEveryWayOutIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for time.Since(began) < 3*time.Second {
+	for calls := 0; calls < 20 || g.Stats().LinesLost < 2000; calls++ {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d lines were dropped in a minute", g.Stats().LinesLost)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		if err := call(ctx, g); err != nil {
 			t.Errorf("a call in the flood: %v", err)
 		}
 		cancel()
 	}
-	lost := g.Stats().LinesLost
 	g.Stop(t.Context())
 	most := 20 * (5 + int(time.Since(began).Seconds()) + 1) // a burst of five seconds' worth
 	if n := strings.Count(b.log.String(), "flood "); n > most*110 {
 		t.Errorf("%d words came through, %d lines are allowed", n, most)
 	}
-	if lost < 1000 || !b.log.has(`"dropped":`) {
-		t.Errorf("%d lines were dropped, told: %s", lost, strconv.FormatBool(b.log.has(`"dropped":`)))
+	if !b.log.has(`"dropped":`) {
+		t.Error("nobody was told")
 	}
 }
 

@@ -252,7 +252,8 @@ func (c *Controller) Digests() []string {
 	return out
 }
 
-// Close gives up a change that has not flipped, and ends every process. The journal notes that the stop was wanted, so an open probation does not count it as a death.
+// Close gives up a change that has not flipped, and ends every process. The journal notes that the stop was wanted, so an
+// open probation does not count it as a death.
 func (c *Controller) Close(ctx context.Context) error {
 	c.quitOnce.Do(func() { close(c.quit) })
 	if err := c.lock(ctx); err != nil {

@@ -115,7 +115,7 @@ func All() []Liar {
 		},
 		{
 			Mode: "hang-health", Does: "stops answering questions about its health", Outcome: FlippedBack,
-			Reads: []string{"flipped back", "signer.bad crashed", "health", "apply --retry"},
+			Reads: []string{"flipped back", "signer.bad crashed", "Health: context deadline exceeded", "apply --retry"},
 		},
 		{Mode: "prints", Does: "prints on stdout after the handshake", Outcome: Harmless},
 		{Mode: "exits-in-drain", Does: "exits while it is drained", Outcome: Harmless},
