@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,27 +15,31 @@ import (
 	"github.com/alys-node/alys/core/host/internal/process"
 )
 
-// explainExec turns what the kernel said about a program into what an operator can do about it.
-func explainExec(path string, err error) error {
-	e := &Error{Err: ErrNotExecutable, Cause: err}
+// explainExec turns what the kernel said about a program into what an operator can do about it. command is what the
+// operator knows it by, path the copy that was to run.
+func explainExec(command, path string, err error) error {
+	if of, ok := errors.AsType[*fs.PathError](err); ok { // it names the copy
+		err = of.Err
+	}
+	e := &Error{Err: ErrNotExecutable, Cause: err, Detail: command}
 	switch {
 	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
 		if process.NoExec(filepath.Dir(path)) {
 			return noExec(filepath.Dir(path), err)
 		}
-		e.Hint = "check the security policy of this machine for " + path
+		e.Hint = "check the security policy of this machine for its copy " + path
 	case errors.Is(err, syscall.ENOEXEC):
 		if other := platform(path); other != "" {
 			e.Err = ErrArchitecture
-			e.Detail = fmt.Sprintf("it is built for %s, this machine is %s/%s", other, runtime.GOOS, runtime.GOARCH)
+			e.Detail = fmt.Sprintf("%s is built for %s, this machine is %s/%s", command, other, runtime.GOOS, runtime.GOARCH)
 			e.Hint = "build it for this machine"
 			return e
 		}
 		e.Hint = "it is no program; a script needs a first line such as #!/usr/bin/env python3"
 	case errors.Is(err, syscall.ENOENT):
-		e.Detail = "the program that should run it is missing"
+		e.Detail = "the program that should run " + command + " is missing"
 		if with := interpreter(path); with != "" {
-			e.Detail = with + " does not exist, and the plugin cannot run without it"
+			e.Detail = with + " does not exist, and " + command + " cannot run without it"
 		}
 		e.Hint = "install it, or build the plugin with CGO_ENABLED=0"
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	goplugin "github.com/hashicorp/go-plugin"
 
@@ -76,12 +77,21 @@ func (h handshake) checkTransport(parts []string, dir string) error {
 	default:
 		return nil
 	}
-	return &Error{Err: ErrHandshake, Cause: why, Hint: "build the plugin with the SDK, or read docs on the handshake of go-plugin"}
+	return &Error{Err: ErrHandshake, Cause: why, Hint: builtWithSDK}
 }
 
-// quote shows what a stranger printed: quoted, cut to a readable length.
+// quote shows what a stranger printed: quoted, cut to a readable length. What is no text is only called so.
 func quote(s string) string {
 	const most = 160
+	odd := 0
+	for _, r := range s {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			odd++
+		}
+	}
+	if 4*odd > utf8.RuneCountInString(s) {
+		return "bytes that are no text"
+	}
 	if len(s) > most {
 		return strconv.Quote(s[:most]) + "…"
 	}

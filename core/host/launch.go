@@ -78,7 +78,7 @@ func (g *Generation) bringUp(ctx context.Context, state string) error {
 		case lifecycle.Ready, lifecycle.Locked, lifecycle.Degraded:
 			return nil
 		case lifecycle.Failed, lifecycle.Draining:
-			return &Error{Err: ErrUnhealthy, Detail: fmt.Sprintf("it is %s: %s", health.State, health.Message), Output: g.w.out.Last()}
+			return &Error{Err: ErrUnhealthy, Detail: fmt.Sprintf("it is %s: %s", health.State, health.Message), Output: g.w.out.Last(), Hint: "mend what it names, or see what it logged under its name"}
 		case lifecycle.Starting: // asked again, as is one that is too busy to answer yet
 		}
 		t := time.NewTimer(pause)

@@ -24,6 +24,7 @@ var _ runner.Runner = (*pluginRunner)(nil)
 // the rest is read here, so that no flood, endless line or grandchild can hold go-plugin up.
 type pluginRunner struct {
 	spawner *process.Spawner
+	command string // as alys.hcl names it
 	spec    process.Spec
 	sockets string // the folder that go-plugin made for sockets
 	limits  Limits
@@ -46,7 +47,7 @@ func (r *pluginRunner) Start(ctx context.Context) error {
 		if errors.Is(err, process.ErrSpawnerClosed) {
 			return ErrClosed
 		}
-		return explainExec(r.spec.Path, err)
+		return explainExec(r.command, r.spec.Path, err)
 	}
 	r.proc = p
 	r.started(p)
@@ -166,7 +167,7 @@ func (r *pluginRunner) explain(ctx context.Context, err error) error {
 	case r.stayed:
 		return &Error{Err: ErrHandshake, Detail: "it closed stdout", Hint: "a plugin's main must call plugin.Serve"}
 	case r.verdict == nil && !r.dies(dying):
-		return &Error{Err: ErrHandshake, Cause: err, Output: r.out.Last()}
+		return &Error{Err: ErrHandshake, Cause: err, Output: r.out.Last(), Hint: builtWithSDK}
 	}
 	<-r.proc.Done()
 	return r.exited()
@@ -198,10 +199,16 @@ func exitText(err error) string {
 	return err.Error()
 }
 
+// What to do next, where several failures have the same answer.
+const (
+	raiseStart   = "if it only is slow, raise start_timeout in the swap block"
+	builtWithSDK = "build the plugin with the SDK of this release of alys, or keep to the protocol in sdk/wire/proto"
+)
+
 // timeoutOr is an ErrStartTimeout when ctx ran out of time, and its cause when it was cancelled.
 func timeoutOr(ctx context.Context, what string) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &Error{Err: ErrStartTimeout, Detail: what, Hint: "raise the start timeout if it only is slow"}
+		return &Error{Err: ErrStartTimeout, Detail: what, Hint: raiseStart}
 	}
 	return context.Cause(ctx)
 }

@@ -176,6 +176,9 @@ func TestACommandThatCannotRunIsExplained(t *testing.T) {
 					t.Errorf("error does not say %q: %v", text, err)
 				}
 			}
+			if strings.Contains(err.Error(), b.dataDir) {
+				t.Errorf("error names the private copy, which the operator does not know: %v", err)
+			}
 		})
 	}
 	b := open(t, func(h *host.Config) { h.PluginDir = filepath.Join(dir, "none") })

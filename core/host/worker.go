@@ -139,7 +139,7 @@ func (h *Host) newWorker(b Block, number uint64) (*worker, error) {
 	})
 	w.calls = newCalls(w.name, h.observer, h.config.Timings, l.Calls)
 	w.calls.tamper = h.config.Tamper
-	w.runner = &pluginRunner{spawner: h.spawner, limits: l, out: w.out, judged: make(chan struct{})}
+	w.runner = &pluginRunner{spawner: h.spawner, command: b.Command, limits: l, out: w.out, judged: make(chan struct{})}
 	return w, nil
 }
 
@@ -202,15 +202,28 @@ func (w *worker) blame(ctx context.Context, sentinel, err error) error {
 	if ctx.Err() != nil {
 		return timeoutOr(ctx, err.Error())
 	}
-	if call, ok := errors.AsType[*wire.CallError](err); ok {
-		switch {
-		case call.Code == codes.Canceled || call.Code == codes.DeadlineExceeded: // the plugin saw our deadline first
-			return &Error{Err: ErrStartTimeout, Cause: err, Output: w.out.Last()}
-		case call.Code == codes.Unavailable && w.runner.dies(dying):
-			return w.runner.exited()
-		}
+	e := &Error{Err: sentinel, Cause: err, Output: w.out.Last()}
+	if malformed, ok := errors.AsType[*wire.MalformedReplyError](err); ok {
+		e.Hint = fmt.Sprintf("its answer to %s is not one of protocol version %d: build it with the SDK of this release of alys, or keep to sdk/wire/proto", malformed.Call, wire.ProtocolVersion)
+		return e
 	}
-	return &Error{Err: sentinel, Cause: err, Output: w.out.Last()}
+	call, ok := errors.AsType[*wire.CallError](err)
+	if !ok {
+		return e
+	}
+	switch {
+	case call.Code == codes.Canceled || call.Code == codes.DeadlineExceeded: // the plugin saw our deadline first
+		e.Err, e.Hint = ErrStartTimeout, raiseStart
+	case call.Code == codes.Unavailable && w.runner.dies(dying):
+		return w.runner.exited()
+	case call.Code == codes.ResourceExhausted && sentinel == ErrHandshake:
+		e.Hint = fmt.Sprintf("one message of a plugin has at most %d MiB: mend the plugin", wire.MaxMessageBytes>>20)
+	case sentinel == ErrHandshake:
+		e.Hint = builtWithSDK
+	case sentinel == ErrUnhealthy:
+		e.Hint = "see what it logged under its name"
+	}
+	return e
 }
 
 // ready notes that the process serves.

@@ -26,7 +26,7 @@ import (
 // Errors of admission. Each leaves the old route serving.
 var (
 	errKeyMissing   = errors.New("newcomer does not hold a key that the route signs with")
-	errPossession   = errors.New("newcomer did not prove that it can use a key")
+	errPossession   = errors.New("newcomer did not prove that it can use a key: its signature on a fresh challenge does not verify with it")
 	errRehearse     = errors.New("newcomer cannot sign a challenge: rehearse it in shadow first")
 	errNoFloor      = errors.New("newcomer's own guard would start empty: it takes no floor, and does not say that its guard is beside the key")
 	errOtherChain   = errors.New("engine runs another chain")
@@ -44,7 +44,7 @@ type admitter struct {
 	el      chain.Hash                                         // execution genesis
 	margin  uint64                                             // seconds that an engine's horizon must be away
 	signs   bool                                               // the node is a validator: a signer without keys is of no use
-	self    func() []signer.KeyID                              // keys of the schedule that this node signs with
+	self    func(ctx context.Context) ([]signer.KeyID, error)  // keys of the schedule that this node signs with
 	catchUp func(ctx context.Context, e engine.Engine) error   // to our heads
 	now     func() uint64                                      // unix seconds
 	trial   func(ctx context.Context, s syncer.Strategy) error // a recorded trace
@@ -95,16 +95,20 @@ func (a *admitter) BeforeFlip(ctx context.Context, ad swap.Admission) error {
 // admitSigner wants a proof of possession, by a fresh challenge, of every key that this node signs with. A locked signer
 // is admitted by what it lists: its operator unlocks it later, and until then it gives no answer.
 func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client, position swap.Position) error {
+	self, err := a.self(ctx)
+	if err != nil {
+		return err
+	}
 	keys, err := a.listed(ctx, p, c)
 	switch {
 	case err != nil:
 		return err
-	case len(keys) == 0 && len(a.self()) == 0 && a.signs && position == swap.Primary: // the first start
+	case len(keys) == 0 && len(self) == 0 && a.signs && position == swap.Primary: // the first start
 		return fmt.Errorf("%w: %s", errNoKeys, noKeysHint)
 	}
-	for _, id := range a.self() {
+	for _, id := range self {
 		if !p.holds(id) {
-			return fmt.Errorf("%w: %s", errKeyMissing, id)
+			return fmt.Errorf("%w: %s; `alys keys list` shows who holds it", errKeyMissing, id)
 		}
 		err := a.challenge(ctx, c.Signer(), id)
 		switch {

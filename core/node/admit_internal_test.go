@@ -33,7 +33,7 @@ func newAdmitter(t *testing.T, self ...signer.KeyID) *admitter {
 	})
 	must(t, err)
 	return &admitter{
-		guard: g, genesis: testGenesis, self: func() []signer.KeyID { return self },
+		guard: g, genesis: testGenesis, self: func(context.Context) ([]signer.KeyID, error) { return self, nil },
 		listed: func(ctx context.Context, p *process, c *wire.Client) ([]signer.Key, error) {
 			return p.listKeys(ctx, c.Signer())
 		},

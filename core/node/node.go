@@ -38,6 +38,8 @@ type Options struct {
 	Log     hclog.Logger
 	Event   func(Event) // called for every block and everything else that a person would want to see; nil: nobody looks
 	Chaos   *Chaos      // break the plugins while the node runs; on a development chain only. nil: do not
+	// Journal, if not nil, wraps the swap journal: tests stop the host between two of its records.
+	Journal func(swap.Journal) swap.Journal
 }
 
 // Node is one node. New opens it, Run runs it.

@@ -32,9 +32,13 @@ func (n *Node) openRoles() error {
 		IsBehind: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 		CatchUp:  func(ctx context.Context, _ route.ID, e engine.Engine) error { return n.catchUp(ctx, e) },
 	})}
-	journal, err := swap.OpenFileJournal(filepath.Join(c.Node.DataDir, "journal"))
+	file, err := swap.OpenFileJournal(filepath.Join(c.Node.DataDir, "journal"))
 	if err != nil {
 		return fmt.Errorf("open swap journal: %w", err)
+	}
+	var journal swap.Journal = file
+	if n.opt.Journal != nil {
+		journal = n.opt.Journal(file)
 	}
 	execution := n.chain.Genesis().Execution.Payload
 	forks, err := forksOf(n.spec.GenesisJSON())
@@ -95,8 +99,7 @@ func (n *Node) catchUp(ctx context.Context, e engine.Engine) error {
 // signsWith reports whether this node signs with an authority key: it may, and a live signer holds it, or the guard knows
 // that it did before. A signer that is away when the node starts must find consensus waiting for it when it is back.
 func (n *Node) signsWith(k chain.BLSPublicKey, signed []guard.KeyState) bool {
-	v := n.opt.Config.Validator
-	if v != nil && (!v.Enabled || v.ApprovalKey != "" && v.ApprovalKey != k.String() && "0x"+v.ApprovalKey != k.String()) {
+	if !n.maySign(k) {
 		return false
 	}
 	for _, p := range n.live.all(lifecycle.Signer) {
@@ -104,18 +107,43 @@ func (n *Node) signsWith(k chain.BLSPublicKey, signed []guard.KeyState) bool {
 			return true
 		}
 	}
+	return signedWith(k, signed)
+}
+
+// maySign reports whether the configuration lets this node sign with a key.
+func (n *Node) maySign(k chain.BLSPublicKey) bool {
+	v := n.opt.Config.Validator
+	return v == nil || v.Enabled && (v.ApprovalKey == "" || v.ApprovalKey == k.String() || "0x"+v.ApprovalKey == k.String())
+}
+
+// signedWith reports whether the guard knows of a block that was signed, or was to be, with a key.
+func signedWith(k chain.BLSPublicKey, signed []guard.KeyState) bool {
 	return slices.ContainsFunc(signed, func(s guard.KeyState) bool { return s.Key == signer.BLSKey(k) && !s.Block.IsZero() })
 }
 
-// requiredKeys are the keys that a newcomer must be able to use. Before consensus runs there are none to compare with.
-func (n *Node) requiredKeys() []signer.KeyID {
+// requiredKeys are the keys that a newcomer must be able to use: those that consensus signs with. Before it runs, which is
+// when a start goes on to a changed file, they are the keys that the guard knows; a node that never signed has none.
+func (n *Node) requiredKeys(ctx context.Context) ([]signer.KeyID, error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	out := make([]signer.KeyID, len(n.self))
-	for i, k := range n.self {
+	running, self := n.driver != nil, n.self
+	n.mu.Unlock()
+	if !running {
+		signed, err := n.guard.Show(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read guard: %w", err)
+		}
+		head, _, _ := n.chain.Heads()
+		for _, k := range n.spec.Set(head.Height + 1).Keys {
+			if n.maySign(k) && signedWith(k, signed) {
+				self = append(self, k)
+			}
+		}
+	}
+	out := make([]signer.KeyID, len(self))
+	for i, k := range self {
 		out[i] = signer.BLSKey(k)
 	}
-	return out
+	return out, nil
 }
 
 // walletBackend is where the serving engine's wallet RPC listens.

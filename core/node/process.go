@@ -29,6 +29,7 @@ type process struct {
 
 	crashed   chan struct{}
 	crashOnce sync.Once
+	crash     error // what it died of first; set before crashed is closed
 }
 
 // Plugin implements swap.Process.
@@ -40,6 +41,16 @@ func (p *process) Generation() swap.Generation { return p.generation }
 // Crashed implements swap.Process.
 func (p *process) Crashed() <-chan struct{} { return p.crashed }
 
+// Crash implements swap.Process.
+func (p *process) Crash() error {
+	select {
+	case <-p.crashed:
+		return p.crash
+	default:
+		return nil
+	}
+}
+
 // Close implements swap.Process.
 func (p *process) Close(ctx context.Context) error {
 	p.instance.Stop(ctx)
@@ -48,7 +59,7 @@ func (p *process) Close(ctx context.Context) error {
 
 func (p *process) changed(s host.State) {
 	if s.Restarts > 0 || s.Phase == host.PhaseRestarting || s.Phase == host.PhaseBroken {
-		p.crashOnce.Do(func() { close(p.crashed) })
+		p.crashOnce.Do(func() { p.crash = s.Reason; close(p.crashed) })
 	}
 }
 

@@ -141,7 +141,9 @@ func (c control[C]) Stats(p swap.Process, since time.Time) swap.Stats {
 		return swap.Stats{}
 	}
 	w := c.Window(process.routeID(), since)
-	return swap.Stats{Calls: w.Calls, Failures: w.Failures, Disputes: w.Disputes, Unsound: w.Unsound, Latencies: w.Latencies}
+	return swap.Stats{
+		Calls: w.Calls, Failures: w.Failures, Last: w.Last, Disputes: w.Disputes, Unsound: w.Unsound, Latencies: w.Latencies,
+	}
 }
 
 // State implements swap.RouteControl.

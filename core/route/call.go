@@ -88,9 +88,8 @@ func ask[C, R any](ctx context.Context, r *Route[C], a attempt[C], limit time.Du
 	defer cancel()
 	client, err := a.entry.client()
 	if err == nil {
-		reply, err = do(ctx, client)
+		reply, answer, err = consult(ctx, client, do, opts)
 	}
-	reply, answer, err = judge(reply, err, opts)
 	if err != nil && errors.Is(caller.Err(), context.Canceled) {
 		return reply, nil, err // the caller went away: it says nothing about the target
 	}

@@ -176,9 +176,10 @@ func (r *Route[C]) work(e *entry[C]) {
 func (r *Route[C]) record(e *entry[C], p Position, started time.Time, err error, bad bool) {
 	took := time.Since(started)
 	r.mu.Lock()
-	e.tally(p).called(sample{at: started, took: took, failed: err != nil}, bad)
+	e.tally(p).called(sample{at: started, took: took, failed: err != nil}, err, bad)
 	r.mu.Unlock()
 	r.opts.Observer.Called(Called{Route: r.opts.Name, Target: e.id, Position: p, Took: took, Err: err})
+	r.alarmed(e, p, err)
 }
 
 // compared counts a comparison, logs it and tells the observer; a disagreement detaches the other target.

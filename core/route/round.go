@@ -49,7 +49,9 @@ func (rd *round[C, R]) finish(r *Route[C], l *lane[C, R], o outcome[R]) {
 	l.out, l.finished = o, true
 	late := l.late
 	rd.mu.Unlock()
-	if !late {
+	if late {
+		r.alarmed(l.attempt.entry, l.attempt.position, o.err)
+	} else {
 		r.record(l.attempt.entry, l.attempt.position, rd.started, o.err, isBad(o.err))
 	}
 	rd.compare(r, l)

@@ -264,6 +264,9 @@ func (r *Route[C]) Window(id ID, since time.Time) Window {
 				w.Failures++
 			}
 		}
+		if w.Last == nil && t.last.err != nil && !t.last.at.Before(since) {
+			w.Last = t.last.err
+		}
 		w.Latencies = append(w.Latencies, t.latencies(since)...)
 	}
 	slices.Sort(w.Latencies)

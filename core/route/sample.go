@@ -44,10 +44,10 @@ func (s sampling[C, R]) run(ctx context.Context, r *Route[C], a attempt[C]) {
 	started := time.Now()
 	client, err := a.entry.client()
 	var reply R
+	var answer error
 	if err == nil {
-		reply, err = s.do(ctx, client)
+		reply, answer, err = consult(ctx, client, s.do, s.opts)
 	}
-	reply, answer, err := judge(reply, err, s.opts)
 	r.record(a.entry, a.position, started, err, isBad(err))
 	verdict, reason := verdictOf(s.opts, s.reply, outcome[R]{reply: reply, answer: answer, err: err})
 	r.compared(a.entry, Comparison{
@@ -75,7 +75,10 @@ func verdictOf[R any](opts Opts[R], used R, other outcome[R]) (Verdict, string) 
 	case opts.Compare == nil:
 		return NotSampled, "nothing to compare"
 	}
-	v := opts.Compare(used, other.reply)
+	var v Verdict
+	if err := safely(func() error { v = opts.Compare(used, other.reply); return nil }); err != nil {
+		return NotSampled, err.Error()
+	}
 	if v == Disagree {
 		return v, "answers differ"
 	}

@@ -20,6 +20,7 @@ type Stats struct {
 type Window struct {
 	Calls     uint64
 	Failures  uint64
+	Last      error           // of the failures: why there was no answer; nil without any
 	Disputes  uint64          // disagreements on correctness, in any position
 	Unsound   uint64          // of the disputes: its own reply failed the host's check
 	Latencies []time.Duration // of the answers, ascending; of the last 1,024 calls at most
@@ -53,16 +54,24 @@ type tally struct {
 	Stats
 	samples  ring[sample]
 	disputes ring[dispute]
+	last     failure
+}
+
+// failure is one call without an answer.
+type failure struct {
+	at  time.Time
+	err error
 }
 
 func newTally() *tally {
 	return &tally{samples: ring[sample]{limit: keptSamples}, disputes: ring[dispute]{limit: keptSamples}}
 }
 
-func (t *tally) called(s sample, bad bool) {
+func (t *tally) called(s sample, err error, bad bool) {
 	t.Calls++
-	if s.failed {
+	if err != nil {
 		t.Errors++
+		t.last = failure{s.at, err}
 	}
 	if bad {
 		t.BadReplies++

@@ -25,7 +25,7 @@ func (s *Stream[C, E, O]) session(ctx context.Context, t turn[C]) (fault error, 
 	var shadows sync.WaitGroup
 	s.beginShadows(served, t, &shadows)
 	done := make(chan error, 1)
-	go func() { done <- s.opts.Serve(served, t.client, sess) }()
+	go func() { done <- safely(func() error { return s.opts.Serve(served, t.client, sess) }) }()
 	fault, over := s.steer(ctx, t, sess, done)
 	life := s.finish()
 	if fault != nil || ctx.Err() != nil {
@@ -113,7 +113,7 @@ func (s *Stream[C, E, O]) beginShadows(ctx context.Context, t turn[C], wg *sync.
 		sess.start(s.opts.Stamp(s.opts.Snapshot(epoch), epoch))
 		wg.Go(func() {
 			started := time.Now()
-			if err := s.opts.Serve(ctx, client, sess); err != nil && ctx.Err() == nil {
+			if err := safely(func() error { return s.opts.Serve(ctx, client, sess) }); err != nil && ctx.Err() == nil {
 				s.route.record(a.entry, a.position, started, err, false)
 			}
 		})

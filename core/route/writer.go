@@ -100,7 +100,7 @@ func execute[C, R any](ctx context.Context, w *Writer[C], a attempt[C], do func(
 	}
 	catchUp, cancel := context.WithTimeout(ctx, w.opts.CatchUpTimeout)
 	defer cancel()
-	if err := w.opts.CatchUp(catchUp, a.entry.id, client); err != nil {
+	if err := safely(func() error { return w.opts.CatchUp(catchUp, a.entry.id, client) }); err != nil {
 		return outcome[R]{err: fmt.Errorf("catch up: %w", err)}
 	}
 	return try(ctx, w.opts.WriteTimeout, client, do, opts)
@@ -109,8 +109,7 @@ func execute[C, R any](ctx context.Context, w *Writer[C], a attempt[C], do func(
 func try[C, R any](ctx context.Context, limit time.Duration, client C, do func(context.Context, C) (R, error), opts Opts[R]) outcome[R] {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	reply, err := do(ctx, client)
-	reply, answer, err := judge(reply, err, opts)
+	reply, answer, err := consult(ctx, client, do, opts)
 	return outcome[R]{reply: reply, answer: answer, err: err}
 }
 

@@ -14,7 +14,7 @@ func (c *Controller) Apply(ctx context.Context, p Plan, d Desired, o ApplyOption
 	if err := d.validate(); err != nil {
 		return Report{}, &StepError{Step: StepPlan, Err: err}
 	}
-	done, err := c.ask(ctx)
+	ctx, done, err := c.ask(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -125,6 +125,9 @@ func (t *transition) run(ctx context.Context) (Report, error) {
 		err = t.step(StepFlip, func() error { return t.flip(ctx) })
 	}
 	if err != nil {
+		if errors.Is(context.Cause(ctx), ErrClosed) && !errors.Is(err, ErrClosed) {
+			err = fmt.Errorf("%w: %w", err, ErrClosed) // whatever else it says, this is why
+		}
 		t.undo(ctx, err)
 		return t.finish(ResultFailed, err), err
 	}

@@ -128,7 +128,7 @@ func (c *Controller) report(w *watch, rec Record, started time.Time) {
 // and flipped to like any other, without a probation. The configuration that is left is rejected. A plugin that the
 // previous route had with another block goes back for every role that uses it. A gap is allowed.
 func (c *Controller) Rollback(ctx context.Context, role Role, by string) (Report, error) {
-	done, err := c.ask(ctx)
+	ctx, done, err := c.ask(ctx)
 	if err != nil {
 		return Report{}, err
 	}

@@ -27,6 +27,8 @@ type Controller struct {
 	busy      chan struct{} // holds one token; who has it changes things
 	applying  atomic.Bool   // an apply or rollback that somebody asked for runs
 	kick      chan struct{} // wakes Run
+	quit      chan struct{} // closed when Close begins: a change that has not flipped is given up
+	quitOnce  sync.Once
 
 	mu       sync.Mutex
 	history  history    // guarded by mu, as all below
@@ -58,6 +60,7 @@ func New(o Options) (*Controller, error) {
 	}
 	return &Controller{
 		opts: o, probation: p, log: o.Logger, busy: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		quit:     make(chan struct{}),
 		troubles: map[PluginID]string{},
 	}, nil
 }
@@ -80,16 +83,25 @@ func (c *Controller) lock(ctx context.Context) error {
 
 func (c *Controller) unlock() { <-c.busy }
 
-// ask is lock for a change that somebody asked for: one at a time.
-func (c *Controller) ask(ctx context.Context) (done func(), err error) {
+// ask is lock for a change that somebody asked for: one at a time. The context that it returns ends with Close, too: the
+// admission of an engine may take minutes, and a host that was told to stop does not wait for it.
+func (c *Controller) ask(ctx context.Context) (asked context.Context, done func(), err error) {
 	if !c.applying.CompareAndSwap(false, true) {
-		return nil, ErrApplyInProgress
+		return nil, nil, ErrApplyInProgress
 	}
 	if err := c.lock(ctx); err != nil {
 		c.applying.Store(false)
-		return nil, err
+		return nil, nil, err
 	}
-	return func() { c.unlock(); c.applying.Store(false) }, nil
+	asked, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-c.quit:
+			cancel(ErrClosed)
+		case <-asked.Done():
+		}
+	}()
+	return asked, func() { cancel(nil); c.unlock(); c.applying.Store(false) }, nil
 }
 
 // Plan says what Apply would do. It changes nothing.
@@ -154,9 +166,6 @@ func (c *Controller) append(ctx context.Context, r Record) error {
 	c.mu.Lock()
 	c.history.add(r)
 	c.mu.Unlock()
-	if c.opts.Hook != nil {
-		c.opts.Hook(r.State)
-	}
 	return nil
 }
 
@@ -243,8 +252,10 @@ func (c *Controller) Digests() []string {
 	return out
 }
 
-// Close ends every process. The journal notes that the stop was wanted, so an open probation does not count it as a death.
+// Close gives up a change that has not flipped, and ends every process. The journal notes that the stop was wanted, so an
+// open probation does not count it as a death.
 func (c *Controller) Close(ctx context.Context) error {
+	c.quitOnce.Do(func() { close(c.quit) })
 	if err := c.lock(ctx); err != nil {
 		if errors.Is(err, ErrClosed) {
 			return nil

@@ -8,16 +8,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alys-node/alys/core/swap"
 )
 
-// killed is what the hook throws to end a host at a journal state.
+// killed is what the journal throws to end a host at one of its records.
 type killed struct{}
 
 // killAt makes the host end right after the nth record of a state.
 func (w *world) killAt(s swap.State, nth int) {
-	w.opts.Hook = func(got swap.State) {
+	w.journal.after = func(got swap.State) {
 		if got != s {
 			return
 		}
@@ -213,6 +214,35 @@ func TestCloseIsIdempotentAndLeavesNothing(t *testing.T) {
 	}
 	if strings.Count(w.journal.states(), "stopped") != 1 {
 		t.Errorf("journal %s", w.journal.states())
+	}
+}
+
+// TestCloseGivesUpAnAdmission stops a host while a newcomer is looked at, as an engine that replays is for minutes.
+func TestCloseGivesUpAnAdmission(t *testing.T) {
+	w := newWorld(t)
+	c := w.start(signer("local", "1"))
+	w.hang["second"] = true
+	failed := make(chan error, 1)
+	go func() {
+		_, err := apply(t, c, signer("second", "1"), swap.ApplyOptions{})
+		failed <- err
+	}()
+	for len(w.live()) < 2 {
+		<-time.After(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := <-failed; !errors.Is(err, swap.ErrClosed) {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if got := w.live(); len(got) != 0 {
+		t.Errorf("running: %v", got)
+	}
+	if got := w.journal.states(); !strings.HasSuffix(got, "failed stopped") {
+		t.Errorf("journal %s", got)
 	}
 }
 

@@ -27,7 +27,7 @@ var (
 	// ErrBadDesired means that the desired state contradicts itself.
 	ErrBadDesired = errors.New("desired state is not consistent")
 	// ErrClosed means that the controller was closed.
-	ErrClosed = errors.New("controller is closed")
+	ErrClosed = errors.New("the node is stopping")
 )
 
 // PluginID names a plugin block of alys.hcl.

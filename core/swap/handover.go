@@ -171,8 +171,5 @@ func (c *Controller) compact(ctx context.Context) error {
 	c.mu.Lock()
 	c.history.records = 1
 	c.mu.Unlock()
-	if c.opts.Hook != nil {
-		c.opts.Hook(Snapshot)
-	}
 	return nil
 }

@@ -72,8 +72,6 @@ type Options struct {
 	Timeouts  Timeouts
 	// Ended, if not nil, hears how a probation ended by itself: done or flipped back. The call is short.
 	Ended func(Report)
-	// Hook, if not nil, is called after each record is durable. Tests end the host in it.
-	Hook func(State)
 }
 
 // ApplyOptions of one apply.

@@ -13,6 +13,8 @@ type Process interface {
 	Generation() Generation
 	// Crashed is closed when the process has died by itself for the first time, even if the host restarts it.
 	Crashed() <-chan struct{}
+	// Crash says, once Crashed is closed, what the process died of; nil when nobody knows.
+	Crash() error
 	// Close drains and ends the process. It returns when nothing is left of it. It is idempotent.
 	Close(ctx context.Context) error
 }
@@ -46,6 +48,7 @@ type Positions struct {
 type Stats struct {
 	Calls     uint64          // in answering positions
 	Failures  uint64          // of the calls: no answer, or a reply that failed the host's check
+	Last      error           // of the failures; nil without any
 	Disputes  uint64          // disagreements on correctness with the one that answered
 	Unsound   uint64          // of the disputes: its own reply failed the host's check
 	Latencies []time.Duration // of answers, ascending

@@ -3,6 +3,7 @@ package swap
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -86,7 +87,7 @@ func (w *watch) judge(p Probation, now time.Time) (breach string, over bool) {
 	for _, r := range w.fresh {
 		select {
 		case <-r.proc.Crashed():
-			return fmt.Sprintf("%s crashed", r.block.ID), false
+			return fmt.Sprintf("%s crashed", r.block.ID) + because(r.proc.Crash()), false
 		default:
 		}
 	}
@@ -112,9 +113,18 @@ func (s seat) judge(p Probation, st Stats, since time.Time) string {
 		return "disagrees with the old plugin on correctness"
 	}
 	if p.Failures > 0 && st.Failures >= p.Failures && st.Failures*max(p.Window, 1) >= p.Failures*st.Calls {
-		return fmt.Sprintf("gave no answer to %d of %d calls", st.Failures, st.Calls)
+		return fmt.Sprintf("gave no good answer to %d of %d calls", st.Failures, st.Calls) + because(st.Last)
 	}
 	return s.slow(p, st)
+}
+
+// because is the first line of an error, to go after what it explains.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n  ") // a host's error goes on with the plugin's output
+	return ": " + strings.ReplaceAll(first, "\n", ": ")
 }
 
 // slow compares tail latencies: a p99 above the limit is more than 1 % of the calls above it.

@@ -134,7 +134,7 @@ func TestTwoFailuresFlipBack(t *testing.T) {
 		pass(time.Second)
 		w.expect(t, "local-1", "local")
 		s := c.Status()
-		if len(s.Rejected) != 1 || s.LastSwap.Result != swap.ResultFlippedBack || !strings.Contains(s.LastSwap.Problem, "2 of") {
+		if len(s.Rejected) != 1 || s.LastSwap.Result != swap.ResultFlippedBack || !strings.Contains(s.LastSwap.Problem, "2 of") || !strings.Contains(s.LastSwap.Problem, "HSM is away") {
 			t.Errorf("status %+v", s)
 		}
 	})

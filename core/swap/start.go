@@ -11,7 +11,7 @@ import (
 // like a changed file: a swap that fails, is rejected or has a gap leaves the applied state running, and Status tells.
 // An error means that a role has nobody to answer, or that nothing was ever applied and the desired state does not come up.
 func (c *Controller) Start(ctx context.Context, d Desired) (Report, error) {
-	done, err := c.ask(ctx)
+	ctx, done, err := c.ask(ctx)
 	if err != nil {
 		return Report{}, err
 	}

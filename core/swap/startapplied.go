@@ -12,7 +12,7 @@ var ErrNothingApplied = errors.New("nothing was ever applied")
 // StartApplied is Start for a node whose file cannot be used: what the journal says runs comes up, and the file waits
 // for a reload. ErrNothingApplied when there is no such thing.
 func (c *Controller) StartApplied(ctx context.Context) (Report, error) {
-	done, err := c.ask(ctx)
+	ctx, done, err := c.ask(ctx)
 	if err != nil {
 		return Report{}, err
 	}

@@ -28,6 +28,7 @@ type world struct {
 	fail    map[string]error // by label: launching fails
 	refuse  map[string]error // by label: admission fails
 	unequal map[string]error // by label: BeforeFlip fails
+	hang    map[string]bool  // by label: admission takes until its context ends
 	asked   []string         // admissions: "role position label#generation"
 	ended   []swap.Result    // how probations ended by themselves
 	stops   []func()         // end the Run of hosts
@@ -37,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, journal: &memory{}, routes: map[swap.Role]*control{},
-		fail: map[string]error{}, refuse: map[string]error{}, unequal: map[string]error{},
+		fail: map[string]error{}, refuse: map[string]error{}, unequal: map[string]error{}, hang: map[string]bool{},
 	}
 	p := swap.DefaultProbation()
 	w.opts = swap.Options{Launcher: w, Routes: w, Admitter: w, Journal: w.journal, Probation: &p, Ended: func(r swap.Report) {
@@ -80,7 +81,7 @@ func (w *world) die() {
 		_ = c.route.Close()
 	}
 	w.routes = map[swap.Role]*control{}
-	w.opts.Hook = nil
+	w.journal.after = nil
 }
 
 func (w *world) Launch(_ context.Context, r swap.LaunchRequest) (swap.Process, error) {
@@ -116,10 +117,17 @@ func (w *world) Launch(_ context.Context, r swap.LaunchRequest) (swap.Process, e
 	return p, nil
 }
 
-func (w *world) Admit(_ context.Context, a swap.Admission) error {
+func (w *world) Admit(ctx context.Context, a swap.Admission) error {
+	w.mu.Lock()
+	w.asked = append(w.asked, fmt.Sprintf("%s %s %s", a.Role, a.Position, a.New.(*process).name()))
+	hang := w.hang[a.New.Plugin().Label]
+	w.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked = append(w.asked, fmt.Sprintf("%s %s %s", a.Role, a.Position, a.New.(*process).name()))
 	return w.refuse[a.New.Plugin().Label]
 }
 
@@ -195,6 +203,7 @@ type process struct {
 	block      swap.Block
 	generation swap.Generation
 	crashed    chan struct{}
+	why        error // set before crashed is closed
 
 	mu     sync.Mutex
 	closed bool
@@ -206,6 +215,7 @@ type process struct {
 func (p *process) Plugin() swap.PluginID       { return p.block.ID }
 func (p *process) Generation() swap.Generation { return p.generation }
 func (p *process) Crashed() <-chan struct{}    { return p.crashed }
+func (p *process) Crash() error                { return p.why }
 func (p *process) name() string                { return fmt.Sprintf("%s#%d", p.block.ID.Label, p.generation) }
 
 func (p *process) Close(context.Context) error {
@@ -302,17 +312,28 @@ func (c *control) Drain(ctx context.Context, p swap.Process) error {
 
 func (c *control) Stats(p swap.Process, since time.Time) swap.Stats {
 	w := c.route.Window(target{p.(*process)}.ID(), since)
-	return swap.Stats{Calls: w.Calls, Failures: w.Failures, Disputes: w.Disputes, Unsound: w.Unsound, Latencies: w.Latencies}
+	return swap.Stats{Calls: w.Calls, Failures: w.Failures, Last: w.Last, Disputes: w.Disputes, Unsound: w.Unsound, Latencies: w.Latencies}
 }
 
 // memory is a journal that keeps what a file would: the encoded records.
 type memory struct {
-	mu   sync.Mutex
-	all  [][]byte
-	fail map[swap.State]error
+	mu    sync.Mutex
+	all   [][]byte
+	fail  map[swap.State]error
+	after func(swap.State) // called after each record; a test ends the host in it
 }
 
 func (m *memory) Append(_ context.Context, r swap.Record) error {
+	if err := m.add(r); err != nil {
+		return err
+	}
+	if m.after != nil {
+		m.after(r.State)
+	}
+	return nil
+}
+
+func (m *memory) add(r swap.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.fail[r.State]; err != nil {

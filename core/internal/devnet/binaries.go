@@ -13,16 +13,21 @@ const module = "github.com/alys-node/alys"
 type Binaries struct {
 	Alys    string // the node and the operator's command line
 	Plugins string // the folder of plugins, as plugin_dir wants it
-	Bad     string // a signer that misbehaves as its configuration says; absolute path
+	Bad     string // the liar: a signer that misbehaves as it is told; absolute path
+	Halt    string // a node that halts where Node.HaltAt says
 }
 
-// Build builds the node, the built-in plugins of a development chain and the bad signer into dir. With ALYS_COVER set
+// Build builds the node, the built-in plugins of a development chain, and what tests need beside them, into dir. With ALYS_COVER set
 // they count the lines that they run (go build -cover; they write to GOCOVERDIR).
 func Build(dir string) (Binaries, error) {
-	b := Binaries{Alys: filepath.Join(dir, "alys"), Plugins: filepath.Join(dir, "plugins"), Bad: filepath.Join(dir, "bad-signer")}
+	b := Binaries{
+		Alys: filepath.Join(dir, "alys"), Plugins: filepath.Join(dir, "plugins"),
+		Bad: filepath.Join(dir, "liar"), Halt: filepath.Join(dir, "halt-node"),
+	}
 	for output, source := range map[string]string{
 		b.Alys: "cmd/alys",
-		b.Bad:  "core/internal/devnet/testdata/badsigner",
+		b.Bad:  "core/internal/liars/testdata/liar",
+		b.Halt: "core/internal/devnet/testdata/haltnode",
 		filepath.Join(b.Plugins, "alys-signer-local"):    "plugins/signer/local",
 		filepath.Join(b.Plugins, "alys-engine-v5"):       "plugins/engine/v5",
 		filepath.Join(b.Plugins, "alys-sync-sequential"): "plugins/sync/sequential",

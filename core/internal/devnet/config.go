@@ -15,8 +15,8 @@ import (
 	"github.com/alys-node/alys/sdk/bls"
 )
 
-// template is the configuration of a node, as `alys dev` writes it, on ports of its own and with a signer that misbehaves
-// beside the good ones. $NAMES are replaced by write.
+// template is the configuration of a node, as `alys dev` writes it, on ports of its own and with a liar beside
+// the good signers. $NAMES are replaced by write.
 const template = `node {
   name       = "devnet"
   data_dir   = "."
@@ -61,6 +61,9 @@ plugin "signer" "local2" {
 
 plugin "signer" "bad" {
   command = "$BAD"
+  env = {
+    LIAR = ""
+  }
   config {
     secret = "$SECRET"
     mode   = "none"

@@ -22,11 +22,11 @@ func (m measured) log(t *testing.T, what, promise string) {
 	t.Logf("  %s: median %s, worst %s of %d (promise: %s)", what, s[len(s)/2].Round(time.Millisecond), s[len(s)-1].Round(time.Millisecond), len(s), promise)
 }
 
-// randomMoment waits for up to two slots, so that a kill finds any step of a block.
+// randomMoment waits for up to a slot of the development chain, so that a kill finds any step of a block.
 func randomMoment(t *testing.T, r *rand.Rand) {
 	t.Helper()
 	select {
-	case <-time.After(time.Duration(r.Int64N(int64(4 * time.Second)))):
+	case <-time.After(time.Duration(r.Int64N(int64(2 * time.Second)))):
 	case <-t.Context().Done():
 		t.Fatal("the test ended")
 	}
@@ -108,6 +108,16 @@ func TestEndToEndEngineKilled(t *testing.T) {
 	t.Logf("kill -9 of the engine, %d times", *kills)
 	back.log(t, "engine ready again", "2s")
 	block.log(t, "next block", "10s")
+	t.Logf("  own slots missed: %d", n.Status().MissedOwn)
+	agree(t, n)
+}
+
+func TestEndToEndSyncKilled(t *testing.T) {
+	n := start(t, relaxedBreaker())
+	back, block := killPlugin(t, n, "sync")
+	t.Logf("kill -9 of the sync strategy, %d times", *kills)
+	back.log(t, "sync strategy ready again", "2s")
+	block.log(t, "next block", "the next slot")
 	t.Logf("  own slots missed: %d", n.Status().MissedOwn)
 	agree(t, n)
 }

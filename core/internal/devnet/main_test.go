@@ -12,12 +12,14 @@ import (
 
 // How much to do: little in CI, all that the README promises in `make bench`.
 var (
-	swaps = flag.Int("devnet.swaps", 10, "hot swaps of the signer")
-	kills = flag.Int("devnet.kills", 3, "kill -9 of each of signer, engine and node")
-	rate  = flag.Float64("devnet.rate", 40, "bench signatures a second while the signer is swapped")
-	laps  = flag.Int("devnet.laps", 5, "hot swaps of the signer under the load of bench signatures")
-	calm  = flag.Duration("devnet.calm", 3*time.Second, "how long the load runs before the swaps")
-	idle  = flag.Duration("devnet.idle", 6*time.Second, "how long to look at memory and idle CPU")
+	swaps       = flag.Int("devnet.swaps", 10, "hot swaps of the signer")
+	kills       = flag.Int("devnet.kills", 3, "kill -9 of each of signer, engine, sync and node")
+	rate        = flag.Float64("devnet.rate", 40, "bench signatures a second while the signer is swapped")
+	laps        = flag.Int("devnet.laps", 5, "hot swaps of the signer under the load of bench signatures")
+	calm        = flag.Duration("devnet.calm", 3*time.Second, "how long the load runs before the swaps")
+	everyMoment = flag.Bool("devnet.everymoment", false, "kill the node on both sides of every record of the swap journal")
+	folder      = flag.String("devnet.folder", "", "where to build the programs; they stay there, so that the next run links only what changed")
+	idle        = flag.Duration("devnet.idle", 6*time.Second, "how long to look at memory and idle CPU")
 )
 
 // binaries are built once, before the first test, and not for a short run.
@@ -32,9 +34,12 @@ func run(m *testing.M) int {
 	if testing.Short() {
 		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "alys-bin-")
-	if err == nil {
+	dir, err := *folder, error(nil)
+	if dir == "" {
+		dir, err = os.MkdirTemp("", "alys-bin-")
 		defer os.RemoveAll(dir)
+	}
+	if err == nil {
 		binaries, err = devnet.Build(dir)
 	}
 	if err != nil {

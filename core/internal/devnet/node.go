@@ -23,6 +23,7 @@ type Node struct {
 
 	t               testing.TB
 	bin             Binaries
+	program         string   // that Launch runs
 	wallet, metrics string   // host:port
 	pressure        pressure // when the node was made
 	cmd             *exec.Cmd
@@ -37,7 +38,7 @@ func New(t testing.TB, bin Binaries, extra string) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{Dir: dir, t: t, bin: bin, pressure: readPressure()}
+	n := &Node{Dir: dir, t: t, bin: bin, program: bin.Alys, pressure: readPressure()}
 	t.Cleanup(func() {
 		if t.Failed() {
 			n.KeepLog()
@@ -65,7 +66,7 @@ func (n *Node) Launch() {
 		n.t.Fatal(err)
 	}
 	defer out.Close() //nolint:errcheck // the child has its own
-	n.cmd = exec.Command(n.bin.Alys, "run", "-c", n.Config())
+	n.cmd = exec.Command(n.program, "run", "-c", n.Config())
 	n.cmd.Stdout, n.cmd.Stderr = out, out
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := n.cmd.Start(); err != nil {
@@ -209,6 +210,16 @@ func (n *Node) AlysWithin(limit time.Duration, args ...string) (out string, ok b
 		n.t.Fatalf("alys %s: %v", strings.Join(args, " "), err)
 	}
 	return string(raw), err == nil
+}
+
+// Begin is Alys for a command whose end does not matter, such as one whose node is about to die.
+func (n *Node) Begin(args ...string) {
+	n.t.Helper()
+	cmd := exec.CommandContext(n.t.Context(), n.bin.Alys, append(args, "-c", n.Config())...)
+	if err := cmd.Start(); err != nil {
+		n.t.Fatalf("alys %s: %v", strings.Join(args, " "), err)
+	}
+	go func() { _ = cmd.Wait() }()
 }
 
 // WalletURL is where wallets reach the node; scheme is http or ws.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -133,5 +134,24 @@ func TestUsageOfThisProcess(t *testing.T) {
 	}
 	if _, err := process.UsageOf(1 << 30); err == nil {
 		t.Error("a process that is not there has a usage")
+	}
+}
+
+// TestKillByEnvReturnsWhenTheProcessesAreGone kills shells that start others as fast as they can.
+func TestKillByEnvReturnsWhenTheProcessesAreGone(t *testing.T) {
+	entry := "PROCESS_TEST_STRAY=" + t.TempDir()
+	for range 3 {
+		cmd := exec.Command("/bin/sh", "-c", "while :; do setsid /bin/sleep 60 & read _ < /dev/null; sleep 0.01; done")
+		cmd.Env = append(os.Environ(), entry)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Wait() //nolint:errcheck // it was killed
+	}
+	if n := process.KillByEnv(entry); n < 3 {
+		t.Errorf("%d killed", n)
+	}
+	if n := process.KillByEnv(entry); n != 0 {
+		t.Errorf("%d were left", n)
 	}
 }
