@@ -224,7 +224,7 @@ func (t *pluginTest) request(block []byte) []byte {
 
 // runSuite runs tests of the suite and hands over each line of its stream. That tests fail is no error.
 func (t *pluginTest) runSuite(ctx context.Context, tests string, request []byte, line func(string)) error {
-	cmd := exec.CommandContext(ctx, t.suite, "-test.run="+tests, "-test.v=test2json", "-test.count=1") //nolint:gosec // our own, or the operator's
+	cmd := exec.CommandContext(ctx, t.suite, "-test.run="+tests, "-test.v=test2json", "-test.count=1") // our own, or the operator's
 	cmd.Env = append(os.Environ(), "ALYS_CONFORMANCE=1")
 	cmd.Stdin = bytes.NewReader(request)
 	var stderr bytes.Buffer

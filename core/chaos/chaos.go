@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -185,12 +186,7 @@ func (c *Chaos) whileRuns(ctx context.Context, t Target, d time.Duration) {
 
 // runs reports whether the node still lists the process: a number that it does not may be another's by now.
 func (c *Chaos) runs(t Target) bool {
-	for _, now := range c.opt.Targets() {
-		if now == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.opt.Targets(), t)
 }
 
 func (c *Chaos) signal(t Target, s syscall.Signal) {

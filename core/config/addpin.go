@@ -32,7 +32,7 @@ func AddPin(src []byte, id PluginID, sum string) ([]byte, error) {
 		return src, nil
 	}
 	formatted, _ := Format(src)
-	out := src
+	var out []byte
 	if list, ok := a.Expr.(*hclsyntax.TupleConsExpr); ok {
 		out = intoList(src, list, quoted)
 	} else if value.Type().IsPrimitiveType() {

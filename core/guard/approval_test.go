@@ -119,8 +119,10 @@ func TestVerifiedSignatureCountsForItsOwnBlockAndKeyOnly(t *testing.T) {
 	g := open(t, options(guard.NewMemoryStore(), atSlot(20)))
 	r := reserve(t, g, key.id, header(10, 4, 1))
 	sig := key.Sign(signer.ApprovalRoot(r.Header))
-	if !r.Verifies(sig) || !r.Verifies(sig) {
-		t.Fatal("the right signature does not verify")
+	for range 2 { // the second answer is remembered
+		if !r.Verifies(sig) {
+			t.Fatal("the right signature does not verify")
+		}
 	}
 	if r.Verifies(other.Sign(signer.ApprovalRoot(r.Header))) || r.Verifies(chain.BLSSignature{}) {
 		t.Error("a wrong signature verifies")

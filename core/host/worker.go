@@ -216,11 +216,11 @@ func (w *worker) blame(ctx context.Context, sentinel, err error) error {
 		e.Err, e.Hint = ErrStartTimeout, raiseStart
 	case call.Code == codes.Unavailable && w.runner.dies(dying):
 		return w.runner.exited()
-	case call.Code == codes.ResourceExhausted && sentinel == ErrHandshake:
+	case call.Code == codes.ResourceExhausted && errors.Is(sentinel, ErrHandshake):
 		e.Hint = fmt.Sprintf("one message of a plugin has at most %d MiB: mend the plugin", wire.MaxMessageBytes>>20)
-	case sentinel == ErrHandshake:
+	case errors.Is(sentinel, ErrHandshake):
 		e.Hint = builtWithSDK
-	case sentinel == ErrUnhealthy:
+	case errors.Is(sentinel, ErrUnhealthy):
 		e.Hint = "see what it logged under its name"
 	}
 	return e

@@ -213,7 +213,7 @@ func compiled(t *testing.T) string {
 	if err := os.Remove(wrapper); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(wrapper, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(wrapper, []byte(script), 0o700); err != nil { // a program
 		t.Fatal(err)
 	}
 	return dir

@@ -110,9 +110,9 @@ func (s *subject) host(t testing.TB, l launch) lifecycle.Host {
 
 func (p *plug) spawner(o Options, orphaned bool) func(hclog.Logger, *exec.Cmd, string) (runner.Runner, error) {
 	return func(_ hclog.Logger, spec *exec.Cmd, sockets string) (runner.Runner, error) {
-		cmd := exec.Command(o.Path) //nolint:gosec,noctx // the binary under test; the suite ends it itself
+		cmd := exec.Command(o.Path) // the binary under test; the suite ends it itself
 		if orphaned {
-			cmd = exec.Command("sh", "-c", hostScript, o.Path) //nolint:gosec,noctx // as above
+			cmd = exec.Command("sh", "-c", hostScript, o.Path)
 		}
 		cmd.Dir, cmd.SysProcAttr = p.host.RunDir, ownGroup()
 		cmd.Env = append(append([]string{"TMPDIR=" + p.temp}, o.Env...), spec.Env...)

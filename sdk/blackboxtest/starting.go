@@ -41,7 +41,7 @@ func checkHandshake(c *check) {
 func checkByHand(c *check) {
 	ctx, cancel := context.WithTimeout(c.Context(), c.s.o.StartTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.s.o.Path) //nolint:gosec // the binary under test
+	cmd := exec.CommandContext(ctx, c.s.o.Path) // the binary under test
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = c.TempDir(), c.s.o.Env, ownGroup()
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	out, err := cmd.CombinedOutput()

@@ -84,7 +84,7 @@ func (m misnaming) Prove(ctx context.Context, c signer.Challenge) (signer.Proof,
 type reviving struct{ *signertest.Memory }
 
 func (r reviving) RemoveKey(ctx context.Context, id signer.KeyID) error {
-	_, err := r.Memory.ExportKey(ctx, id, signer.Secret("any"))
+	_, err := r.ExportKey(ctx, id, signer.Secret("any"))
 	return err
 }
 

@@ -91,7 +91,7 @@ func (n *Node) Committed() (serial uint64, err error) {
 		return 0, err
 	}
 	path := filepath.Join(n.t.TempDir(), "journal")
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
+	if err := os.WriteFile(path, raw, 0o600); err != nil { //nolint:gosec // a copy in a folder of the test
 		return 0, err
 	}
 	j, err := swap.OpenFileJournal(path)

@@ -26,7 +26,7 @@ type breaking struct {
 func (b *breaking) Accept() (net.Conn, error) {
 	c, err := b.Listener.Accept()
 	if b.broken.Load() {
-		return nil, errors.Join(errBroken, b.Listener.Close())
+		return nil, errors.Join(errBroken, b.Close())
 	}
 	return c, err
 }

@@ -90,7 +90,7 @@ func TestErrorCodes(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			for _, sentinel := range []error{engine.ErrUnavailable, engine.ErrUnsupportedFork, engine.ErrUnknownBlock, engine.ErrDidNotMove, engine.ErrSyncing} {
-				if errors.Is(err, sentinel) != (sentinel == tc.want) {
+				if errors.Is(err, sentinel) != errors.Is(tc.want, sentinel) {
 					t.Errorf("%v is %v: %t", err, sentinel, errors.Is(err, sentinel))
 				}
 			}

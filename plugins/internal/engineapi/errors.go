@@ -103,7 +103,7 @@ func (c *Conn) explain(ctx context.Context, method string, err error) error {
 // words is an error's message with its data, which holds the reason in geth.
 func words(err rpc.Error) string {
 	text := err.Error()
-	if with, ok := err.(rpc.DataError); ok && with.ErrorData() != nil { //nolint:errorlint // errors.As gave it
+	if with, ok := err.(rpc.DataError); ok && with.ErrorData() != nil {
 		text += fmt.Sprintf(": %v", with.ErrorData())
 	}
 	return clip(text)

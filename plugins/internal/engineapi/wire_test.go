@@ -77,11 +77,13 @@ func TestEveryMethodByFork(t *testing.T) {
 		{execution.Shanghai, "engine_newPayloadV2", "engine_forkchoiceUpdatedV2", "engine_getPayloadV2", 1, []string{"withdrawals"}, []string{"withdrawals"}},
 		{
 			execution.Cancun, "engine_newPayloadV3", "engine_forkchoiceUpdatedV3", "engine_getPayloadV3", 3,
-			[]string{"blobGasUsed", "excessBlobGas", "withdrawals"}, []string{"parentBeaconBlockRoot", "withdrawals"},
+			[]string{"blobGasUsed", "excessBlobGas", "withdrawals"},
+			[]string{"parentBeaconBlockRoot", "withdrawals"},
 		},
 		{
 			execution.Prague, "engine_newPayloadV4", "engine_forkchoiceUpdatedV3", "engine_getPayloadV4", 4,
-			[]string{"blobGasUsed", "excessBlobGas", "withdrawals"}, []string{"parentBeaconBlockRoot", "withdrawals"},
+			[]string{"blobGasUsed", "excessBlobGas", "withdrawals"},
+			[]string{"parentBeaconBlockRoot", "withdrawals"},
 		},
 	} {
 		t.Run(string(tc.fork), func(t *testing.T) {
@@ -100,7 +102,7 @@ func TestEveryMethodByFork(t *testing.T) {
 			if q.Method != tc.newPayload || len(q.Params) != tc.params {
 				t.Errorf("newPayload went as %s with %d parameters", q.Method, len(q.Params))
 			}
-			want := append(tc.payload, "parentHash", "feeRecipient", "stateRoot", "receiptsRoot", "logsBloom", "prevRandao", "blockNumber",
+			want := append(slices.Clone(tc.payload), "parentHash", "feeRecipient", "stateRoot", "receiptsRoot", "logsBloom", "prevRandao", "blockNumber",
 				"gasLimit", "gasUsed", "timestamp", "extraData", "baseFeePerGas", "blockHash", "transactions")
 			slices.Sort(want)
 			if diff := cmp.Diff(want, fields(t, q.Params[0])); diff != "" {
@@ -117,7 +119,7 @@ func TestEveryMethodByFork(t *testing.T) {
 			if _, _, err := c.ForkchoiceUpdated(ctx, tc.fork, engine.Forkchoice{}, &r); err != nil {
 				t.Fatal(err)
 			}
-			want = append(tc.attributes, "timestamp", "prevRandao", "suggestedFeeRecipient")
+			want = append(slices.Clone(tc.attributes), "timestamp", "prevRandao", "suggestedFeeRecipient")
 			slices.Sort(want)
 			if diff := cmp.Diff(want, fields(t, s.last().Params[1])); diff != "" {
 				t.Errorf("fields of the attributes (-want +got):\n%s", diff)

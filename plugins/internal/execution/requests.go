@@ -29,10 +29,12 @@ type KeyValue interface {
 // Requests keeps the execution requests of blocks.
 type Requests struct{ DB KeyValue }
 
+func hashFits(d *chain.ExecutionData) bool { return CheckHash(d) == nil }
+
 // Keep stores the requests of a payload. It must run before an engine gets the payload, so that no block is ever there
 // without them. Only requests that the payload's own hash commits to are stored; the others are the engine's to judge.
 func (r Requests) Keep(d *chain.ExecutionData) error {
-	if len(d.Requests) == 0 || CheckHash(d) != nil {
+	if len(d.Requests) == 0 || !hashFits(d) {
 		return nil
 	}
 	enc, err := rlp.EncodeToBytes(d.Requests)

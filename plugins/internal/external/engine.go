@@ -108,7 +108,7 @@ func Open(ctx context.Context, c Config, log hclog.Logger) (*Engine, error) {
 	if err != nil && e.known().wrong {
 		return nil, errors.Join(err, e.Close())
 	}
-	watch, cancel := context.WithCancel(context.Background()) //nolint:gosec // Close calls it
+	watch, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	e.watching.Go(func() { e.watch(watch) })
 	return e, nil

@@ -69,12 +69,12 @@ func (e *Engine) headers(ctx context.Context, hashes ...chain.Hash) ([]*types.He
 	if err := e.api.Batch(ctx, asks); err != nil {
 		return nil, e.failed(fmt.Errorf("read headers: %w", err))
 	}
-	for i, a := range asks {
-		if a.Err != nil {
-			return nil, fmt.Errorf("read header %s: %w", hashes[i], a.Err)
+	for i, h := range hashes {
+		if err := asks[i].Err; err != nil {
+			return nil, fmt.Errorf("read header %s: %w", h, err)
 		}
-		if out[i] != nil && out[i].Hash() != common.Hash(hashes[i]) {
-			return nil, fmt.Errorf("%w: asked for block %s, got one with hash %s", engine.ErrUnavailable, hashes[i], out[i].Hash())
+		if out[i] != nil && out[i].Hash() != common.Hash(h) {
+			return nil, fmt.Errorf("%w: asked for block %s, got one with hash %s", engine.ErrUnavailable, h, out[i].Hash())
 		}
 	}
 	return out, nil
@@ -158,7 +158,7 @@ func (e *Engine) Receipts(ctx context.Context, hash chain.Hash) ([]chain.Receipt
 		}
 		return out, nil
 	}
-	if e.failed(err); errors.Is(err, engineapi.ErrNoAnswer) || ctx.Err() != nil {
+	if err = e.failed(err); errors.Is(err, engineapi.ErrNoAnswer) || ctx.Err() != nil {
 		return nil, err
 	}
 	// Clients answer an unknown block with null or with an error of any code.

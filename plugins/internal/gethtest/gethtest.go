@@ -97,7 +97,7 @@ func (c *Client) Launch() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	c.cmd = exec.Command(binary(c.t), c.args...)
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	if err := c.cmd.Start(); err != nil {
@@ -205,7 +205,7 @@ func freePort(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

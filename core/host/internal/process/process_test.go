@@ -146,7 +146,7 @@ func TestKillByEnvReturnsWhenTheProcessesAreGone(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer cmd.Wait() //nolint:errcheck // it was killed
+		defer cmd.Wait() // it was killed
 	}
 	if n := process.KillByEnv(entry); n < 3 {
 		t.Errorf("%d killed", n)
