@@ -43,7 +43,7 @@ func (n *Network) write(ctx context.Context, m *member) {
 				continue
 			}
 		}
-		_ = s.SetWriteDeadline(time.Now().Add(stallTimeout))
+		_ = s.SetWriteDeadline(time.Now().Add(n.opt.patience.stall))
 		if err := writeFrame(s, codeMessage, raw); err != nil {
 			n.log.Debug("a direct message is lost", "peer", m.id, "error", err)
 			_ = s.Reset()
@@ -53,7 +53,7 @@ func (n *Network) write(ctx context.Context, m *member) {
 }
 
 func (n *Network) openDirect(ctx context.Context, id peer.ID) (corenet.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, stallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, n.opt.patience.stall)
 	defer cancel()
 	return n.node.NewStream(ctx, id, n.proto.direct)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 )
 
-// patience is how long a condition is waited for. It is reached only by a test that fails.
-const patience = 60 * time.Second
+// inVain is how long a condition is waited for. It is reached only by a test that fails.
+const inVain = 60 * time.Second
 
 // testGenesis names the chain that tests are about.
 var testGenesis = chain.Hash{0xa1, 0x15}
@@ -50,7 +50,7 @@ func child(parent *block.Block, extra int) *block.Block {
 	h := parent.Header
 	b := &block.Block{ParentQC: certify(parent)}
 	b.Execution.Payload.Number = h.Height + 1
-	b.Execution.Payload.BlockHash = chain.Hash{byte(h.Height + 1), byte((h.Height + 1) >> 8), 7}
+	b.Execution.Payload.BlockHash = chain.Hash{byte(h.Height + 1), byte((h.Height + 1) >> 8), 7, byte(extra), byte(extra >> 8)}
 	b.Execution.Payload.Transactions = [][]byte{make([]byte, extra)}
 	b.Header = chain.Header{
 		Version: chain.HeaderVersion, Genesis: testGenesis, Slot: h.Slot + 1, Height: h.Height + 1, Parent: h.Hash(),
@@ -257,13 +257,14 @@ func startOn(t *testing.T, l *ledger, setups ...setup) *running {
 		})
 	}
 	t.Cleanup(stop)
+	eventually(t, "the network is open", n.gate.open.Load)
 	return &running{Network: n, t: t, chain: l, in: in, dir: filepath.Dir(o.KeyFile), slot: clock, stop: stop}
 }
 
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(inVain)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

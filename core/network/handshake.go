@@ -37,14 +37,14 @@ func (n *Network) greet(ctx context.Context, conn corenet.Conn) {
 	if n.member(id) != nil {
 		return // another connection of a member
 	}
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, n.opt.patience.handshake)
 	defer cancel()
 	s, err := n.node.NewStream(ctx, id, n.proto.handshake)
 	if err != nil {
 		n.part(conn, fmt.Errorf("open handshake: %w", err))
 		return
 	}
-	_ = s.SetDeadline(time.Now().Add(handshakeTimeout))
+	_ = s.SetDeadline(time.Now().Add(n.opt.patience.handshake))
 	x, err := n.dialler(s, id)
 	if err != nil {
 		_ = s.Reset()
@@ -82,7 +82,7 @@ func (n *Network) dialler(s corenet.Stream, id peer.ID) (exchange, error) {
 func (n *Network) welcome(_ context.Context, s corenet.Stream) {
 	conn := s.Conn()
 	id := conn.RemotePeer()
-	_ = s.SetDeadline(time.Now().Add(handshakeTimeout))
+	_ = s.SetDeadline(time.Now().Add(n.opt.patience.handshake))
 	c, raw, err := readFrame(s, codeStatus, codeVerdict)
 	if err == nil && c == codeVerdict {
 		n.log.Debug("the peer disconnects", "peer", id, "reason", printable(string(raw)))

@@ -37,14 +37,10 @@ type node struct {
 	closers []io.Closer // what the host does not close itself, in order
 }
 
-func newNode(o Options, p parsed, id Identity, g *gater) (*node, error) {
-	n := &node{}
+// newNode makes a host and listens. It owns limits from here on.
+func newNode(o Options, p parsed, id Identity, g *gater, limits corenet.ResourceManager) (*node, error) {
+	n := &node{closers: []io.Closer{limits}}
 	fail := func(err error) (*node, error) { return nil, errors.Join(err, n.Close()) }
-	limits, err := resourceManager(o, protocolsOf(o.Genesis))
-	if err != nil {
-		return fail(err)
-	}
-	n.closers = append(n.closers, limits)
 	peers, err := newPeerstore(id)
 	if err != nil {
 		return fail(err)

@@ -70,7 +70,11 @@ func Open(o Options) (*Network, error) {
 		n.book.configure(info, true)
 	}
 	n.gate = &gater{allowed: func(id peer.ID) bool { return !n.book.barred(id, n.opt.Now()) }}
-	if n.node, err = newNode(o, p, id, n.gate); err != nil {
+	limits, err := resourceManager(o, n.proto)
+	if err != nil {
+		return nil, err
+	}
+	if n.node, err = newNode(o, p, id, n.gate, limits); err != nil {
 		return nil, err
 	}
 	return n, nil

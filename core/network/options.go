@@ -67,6 +67,14 @@ type Options struct {
 	Metrics *telemetry.Metrics
 	Log     hclog.Logger
 	Now     func() time.Time // nil: time.Now
+
+	patience patience // of tests
+}
+
+// patience is how long we wait for a peer.
+type patience struct {
+	handshake time.Duration // from connection to admission
+	stall     time.Duration // for a reader of ours that takes nothing
 }
 
 // parsed is what became of the strings.
@@ -187,6 +195,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.RequestTimeout == 0 {
 		o.RequestTimeout = defaultRequestTimeout
+	}
+	if o.patience == (patience{}) {
+		o.patience = patience{handshake: handshakeTimeout, stall: stallTimeout}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -138,7 +138,7 @@ func (n *Network) crowds() (map[string]int, int) {
 // awaitMember waits for a peer to be admitted: the last word of a handshake and the first of what follows go on streams
 // of their own, and may arrive the other way round.
 func (n *Network) awaitMember(ctx context.Context, id peer.ID) *member {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, n.opt.patience.handshake)
 	defer cancel()
 	for {
 		n.mu.Lock()

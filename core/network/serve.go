@@ -16,10 +16,11 @@ import (
 // answerer answers one request. What it returns is told to the peer, unless the answer has begun.
 type answerer func(ctx context.Context, w *answer, raw []byte, m *member) error
 
-// answer is the writing side of a stream. Each frame must be taken within stallTimeout: a slow reader holds one block of
+// answer is the writing side of a stream. Each frame must be taken within a time: a slow reader holds one block of
 // memory for as long, and is then given up.
 type answer struct {
 	s     corenet.Stream
+	stall time.Duration
 	begun bool
 	bytes int
 }
@@ -27,7 +28,7 @@ type answer struct {
 func (a *answer) frame(c code, content []byte) error {
 	a.begun = true
 	a.bytes += len(content)
-	if err := a.s.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+	if err := a.s.SetWriteDeadline(time.Now().Add(a.stall)); err != nil {
 		return err
 	}
 	return writeFrame(a.s, c, content)
@@ -37,7 +38,7 @@ func (a *answer) frame(c code, content []byte) error {
 func (n *Network) asMember(kind string, f answerer) handler {
 	return n.membersOnly(func(ctx context.Context, s corenet.Stream, m *member) {
 		start := time.Now()
-		w := &answer{s: s}
+		w := &answer{s: s, stall: n.opt.patience.stall}
 		err := n.answerOne(ctx, w, m, f)
 		n.metrics.PeerServed.WithLabelValues(kind, servedLabel(err)).Inc()
 		n.metrics.PeerBytes.WithLabelValues("served").Add(float64(w.bytes))
@@ -58,7 +59,7 @@ func (n *Network) asMember(kind string, f answerer) handler {
 }
 
 func (n *Network) answerOne(ctx context.Context, w *answer, m *member, f answerer) error {
-	_ = w.s.SetReadDeadline(time.Now().Add(stallTimeout))
+	_ = w.s.SetReadDeadline(time.Now().Add(w.stall))
 	_, raw, err := readFrame(w.s, codeRequest)
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (n *Network) answerOne(ctx context.Context, w *answer, m *member, f answere
 	default:
 		return fmt.Errorf("%w: %d answers are under way", ErrBusy, maxServing)
 	}
-	ctx, cancel := context.WithTimeout(ctx, serveTime+stallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, serveTime+w.stall)
 	defer cancel()
 	return f(ctx, w, raw, m)
 }

@@ -82,7 +82,7 @@ func (n *Network) notifiee() corenet.Notifiee {
 
 // expectGreeting closes a connection whose opener says nothing.
 func (n *Network) expectGreeting(ctx context.Context, c corenet.Conn) {
-	timer := time.NewTimer(handshakeTimeout)
+	timer := time.NewTimer(n.opt.patience.handshake)
 	defer timer.Stop()
 	for {
 		n.mu.Lock()
