@@ -33,11 +33,16 @@ func (c *crew) start(f func(ctx context.Context)) bool {
 
 // run runs f in the calling goroutine, as one of the crew.
 func (c *crew) run(f func(ctx context.Context)) bool {
-	done := make(chan struct{})
-	if !c.start(func(ctx context.Context) { defer close(done); f(ctx) }) {
+	c.mu.Lock()
+	ctx := c.ctx
+	if ctx == nil || ctx.Err() != nil {
+		c.mu.Unlock()
 		return false
 	}
-	<-done
+	c.wg.Add(1)
+	c.mu.Unlock()
+	defer c.wg.Done()
+	f(ctx)
 	return true
 }
 

@@ -28,6 +28,7 @@ type fetchJob struct {
 const (
 	fetchPeers    = 4                      // asked at the most
 	fetchPatience = 700 * time.Millisecond // for one before the next is asked as well
+	fetchTime     = 5 * time.Second        // in all: consensus asks again while it still wants the block
 )
 
 // Fetch asks peers for a block: first the one that is known to have it, then others, each beside those before when they
@@ -81,7 +82,7 @@ type found struct {
 }
 
 func (n *Network) fetchOne(ctx context.Context, j fetchJob) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	candidates := n.candidates(j.from)
 	results := make(chan found, len(candidates))

@@ -126,8 +126,7 @@ func (n *Network) listener(s corenet.Stream, id peer.ID, theirs []byte) (exchang
 	}
 	// The peer waits for our verdict, and reads it before it sees the connection end.
 	err = writeFrame(s, codeVerdict, reason(judged))
-	_ = s.CloseWrite()
-	_, _ = io.Copy(io.Discard, io.LimitReader(s, 1))
+	letRead(s)
 	return exchange{}, errors.Join(judged, told, err)
 }
 
@@ -230,6 +229,13 @@ func refusalLabel(err error) string {
 // farewellTimeout is how long a parting word may take.
 const farewellTimeout = time.Second
 
+// letRead gives a peer a moment to read our last word: it ends the stream when it has.
+func letRead(s corenet.Stream) {
+	_ = s.CloseWrite()
+	_ = s.SetReadDeadline(time.Now().Add(farewellTimeout))
+	_, _ = io.Copy(io.Discard, io.LimitReader(s, 1))
+}
+
 // dismiss tells a peer why, and disconnects. kind is the metric's label.
 func (n *Network) dismiss(id peer.ID, kind, why string) {
 	n.metrics.PeerDismissals.WithLabelValues(kind).Inc()
@@ -243,8 +249,7 @@ func (n *Network) sayGoodbye(ctx context.Context, id peer.ID, why string) {
 	if s, err := n.node.NewStream(ctx, id, n.proto.handshake); err == nil {
 		_ = s.SetDeadline(time.Now().Add(farewellTimeout))
 		if writeFrame(s, codeVerdict, []byte(truncate(why, maxErrorBytes))) == nil {
-			_ = s.CloseWrite()
-			_, _ = io.Copy(io.Discard, io.LimitReader(s, 1)) // the peer disconnects when it has read it
+			letRead(s)
 		}
 		_ = s.Reset()
 	}

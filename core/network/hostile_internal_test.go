@@ -304,7 +304,8 @@ func TestAnAnnouncedLengthCostsNothing(t *testing.T) {
 }
 
 func TestQueuesAreBounded(t *testing.T) {
-	q := newQueue(3, 100)
+	shared := &budget{limit: 120}
+	q, other := newQueue(3, 100, shared), newQueue(3, 100, shared)
 	for i, test := range []struct {
 		size int
 		want bool
@@ -323,7 +324,14 @@ func TestQueuesAreBounded(t *testing.T) {
 	if items, size := q.size(); items != 3 || size != 52 {
 		t.Errorf("%d items, %d bytes", items, size)
 	}
+	if other.put(make([]byte, 69)) || !other.put(make([]byte, 68)) {
+		t.Error("what all share is not bounded")
+	}
+	other.close()
 	q.close()
+	if got := shared.used.Load(); got != 0 {
+		t.Errorf("%d bytes are used by nobody", got)
+	}
 	if _, ok, open := q.take(); ok || open || q.put(nil) {
 		t.Error("a closed queue is open")
 	}

@@ -29,7 +29,8 @@ const (
 	maxPending        = 64 // connections that have not been secured or admitted
 	outboxMessages    = 64 // direct messages that wait for one peer
 	outboxBytes       = 24 << 20
-	publishMessages   = 512 // messages that wait for gossip
+	outboxesBytes     = 64 << 20 // of all peers together
+	publishMessages   = 512      // messages that wait for gossip
 	publishBytes      = 64 << 20
 	fetchWorkers      = 8
 	fetchQueue        = 64

@@ -16,23 +16,24 @@ import (
 
 // Network is the peers of one node. Its methods may be called from any goroutine.
 type Network struct {
-	opt     Options
-	parsed  parsed
-	proto   protocols
-	id      Identity
-	log     hclog.Logger
-	metrics *telemetry.Metrics
-	book    *book
-	gate    *gater
-	node    *node
-	crew    crew
-	serving chan struct{} // a place for each answer under way
-	wake    chan struct{} // the dialler looks at the book at once
-	outgo   *queue        // messages for gossip
-	fetches chan fetchJob
-	gossip  atomic.Pointer[gossip] // nil unless running
-	started atomic.Bool
-	closing sync.Once
+	opt      Options
+	parsed   parsed
+	proto    protocols
+	id       Identity
+	log      hclog.Logger
+	metrics  *telemetry.Metrics
+	book     *book
+	gate     *gater
+	node     *node
+	crew     crew
+	serving  chan struct{} // a place for each answer under way
+	wake     chan struct{} // the dialler looks at the book at once
+	outgo    *queue        // messages for gossip
+	outboxes budget        // direct messages of all peers
+	fetches  chan fetchJob
+	gossip   atomic.Pointer[gossip] // nil unless running
+	started  atomic.Bool
+	closing  sync.Once
 
 	mu      sync.Mutex // guards the rest
 	members map[peer.ID]*member
@@ -54,9 +55,10 @@ func Open(o Options) (*Network, error) {
 	n := &Network{
 		opt: o, parsed: p, proto: protocolsOf(o.Genesis), id: id, log: o.Log, metrics: o.Metrics,
 		serving: make(chan struct{}, maxServing), wake: make(chan struct{}, 1),
-		outgo: newQueue(publishMessages, publishBytes), fetches: make(chan fetchJob, fetchQueue),
+		outgo: newQueue(publishMessages, publishBytes, nil), fetches: make(chan fetchJob, fetchQueue),
 		members: map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}),
 	}
+	n.outboxes.limit = outboxesBytes
 	if n.metrics == nil {
 		n.metrics = telemetry.New("", "")
 	}

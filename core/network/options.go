@@ -117,6 +117,9 @@ func (o *Options) parse() (parsed, error) {
 			note(fmt.Errorf("network.static_peers: %s is not in network.allow_peers: add it there or remove it here", s.ID))
 		}
 	}
+	if o.Source == nil || o.Take == nil || o.Slot == nil {
+		note(errors.New("Source, Take and Slot must be set"))
+	}
 	note(o.Heights.check())
 	note(o.Slots.check())
 	if err := errors.Join(errs...); err != nil {

@@ -168,7 +168,7 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 	if !known {
 		m = &member{
 			id: id, since: now, inbound: inbound, addr: conn.RemoteMultiaddr(),
-			outbox: newQueue(outboxMessages, outboxBytes), quota: newQuota(n.opt.MaxMessage),
+			outbox: newQueue(outboxMessages, outboxBytes, &n.outboxes), quota: newQuota(n.opt.MaxMessage),
 		}
 		n.members[id] = m
 		n.crew.start(func(ctx context.Context) { n.write(ctx, m) })
