@@ -97,14 +97,14 @@ func TestStreamsOfAPeerAreCounted(t *testing.T) {
 			_ = st.Reset()
 		})
 	}
-	eventually(t, "all but a few are refused", func() bool { return refused.Load() >= 200-2*maxServingPeer })
-	if got := len(b.serving); got > 2*maxServingPeer || got == 0 {
+	eventually(t, "all but a few are refused", func() bool { return refused.Load() >= 200-maxServingPeer })
+	if got := len(b.serving); got > maxServingPeer || got == 0 {
 		t.Errorf("%d answers to one peer are under way", got)
 	}
 	b.chain.mu.Lock()
 	calls := b.chain.calls
 	b.chain.mu.Unlock()
-	if calls > 2*maxServingPeer {
+	if calls > maxServingPeer {
 		t.Errorf("the chain was asked %d times", calls)
 	}
 	close(release)
