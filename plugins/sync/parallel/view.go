@@ -74,7 +74,7 @@ func (v *view) see(e syncer.Event, now time.Time) {
 		v.pressure = *e.Pressure
 	case e.Refused != nil:
 		if b := v.live[e.Refused.Batch]; b != nil {
-			v.fail(b.Batch, now)
+			v.refused(b.Batch, now)
 		}
 	}
 }
@@ -116,10 +116,23 @@ func (v *view) downloaded(b syncer.Batch) {
 }
 
 func (v *view) fail(b syncer.Batch, now time.Time) {
-	delete(v.live, b.ID)
 	if p := v.peers[b.Peer]; p != nil {
 		p.failed(b.Blame, now)
 	}
+	v.drop(b)
+}
+
+// refused notes an order that the host did not carry out: no fault of the peer, but of no use to repeat at once.
+func (v *view) refused(b syncer.Batch, now time.Time) {
+	if p := v.peers[b.Peer]; p != nil {
+		p.notBefore = now.Add(shortestPause)
+	}
+	v.drop(b)
+}
+
+// drop lets go of a batch that did not come, and notes whom the next order for its range should not go to.
+func (v *view) drop(b syncer.Batch) {
+	delete(v.live, b.ID)
 	f := v.failed[b.Range.From]
 	if f == nil {
 		f = &blame{all: map[syncer.PeerID]bool{}}
