@@ -87,6 +87,8 @@ func (n *Network) renew(ctx context.Context, m *member) {
 		return
 	}
 	now := n.opt.Now()
+	n.telling.Lock()
+	defer n.telling.Unlock()
 	n.mu.Lock()
 	known := n.members[m.id] == m
 	m.status, m.rtt, m.offset = s, took, skew(s.Clock, now, took)

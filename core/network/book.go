@@ -38,8 +38,9 @@ type entry struct {
 
 	faults  float64 // points of proven faults, at the time of faulted
 	faulted time.Time
-	static  bool // configured: always connected, never forgotten
-	boot    bool // configured: dialled when peers are few, never forgotten
+	static  bool     // configured: always connected, never forgotten
+	boot    bool     // configured: dialled when peers are few, never forgotten
+	fixed   []string // addresses of the configuration, never pushed out by what is learned
 	next    time.Time
 	dialing bool
 }
@@ -198,11 +199,13 @@ func (b *book) learn(id peer.ID, addrs []multiaddr.Multiaddr) {
 
 // configure marks a peer of the configuration.
 func (b *book) configure(info peer.AddrInfo, static bool) {
-	b.learn(info.ID, info.Addrs)
 	b.change(func() {
 		r := b.of(info.ID)
 		r.static, r.boot = r.static || static, r.boot || !static
 		r.next = time.Time{}
+		for _, a := range info.Addrs {
+			r.fixed = append(r.fixed, a.String())
+		}
 	})
 }
 
@@ -223,6 +226,9 @@ func (b *book) admitted(id peer.ID, dialled bool, now time.Time) {
 	})
 }
 
+// all are the addresses to try, the configured ones first.
+func (r *entry) all() []string { return slices.Concat(r.fixed, r.Addrs) }
+
 // addrs are the known addresses of a peer.
 func (b *book) addrs(id peer.ID) []multiaddr.Multiaddr {
 	b.mu.Lock()
@@ -232,7 +238,7 @@ func (b *book) addrs(id peer.ID) []multiaddr.Multiaddr {
 		return nil
 	}
 	var out []multiaddr.Multiaddr
-	for _, s := range r.Addrs {
+	for _, s := range r.all() {
 		if a, err := multiaddr.NewMultiaddr(s); err == nil {
 			out = append(out, a)
 		}

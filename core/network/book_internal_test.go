@@ -157,9 +157,14 @@ func TestTheBookIsBoundedAndForgetsStrangersFirst(t *testing.T) {
 	if len(b.records) != maxBookPeers || b.records[known] == nil || b.records[static] == nil {
 		t.Errorf("%d records, known %v, static %v", len(b.records), b.records[known], b.records[static])
 	}
+	configured, fixed := b.records[static], b.addrs(static)
 	for i := range 3 * maxBookAddrs {
 		a, _ := multiaddr.NewMultiaddr(fmt.Sprintf("/ip4/192.0.2.%d/tcp/1", i))
 		b.learn(known, []multiaddr.Multiaddr{a})
+		b.learn(static, []multiaddr.Multiaddr{a})
+	}
+	if got := b.addrs(static); len(fixed) != 1 || !got[0].Equal(fixed[0]) || len(configured.Addrs) != maxBookAddrs {
+		t.Errorf("the configured address is not among %v", got)
 	}
 	if got := b.addrs(known); len(got) != maxBookAddrs || got[0].String() != fmt.Sprintf("/ip4/192.0.2.%d/tcp/1", 3*maxBookAddrs-1) {
 		t.Errorf("addresses %v", got)

@@ -32,7 +32,7 @@ func pause(failures uint32, configured bool, jitter float64) time.Duration {
 
 // due picks whom to dial now: every static peer, and others while there are less than wanted. Peers of networks that we
 // have few peers of come first: whoever owns a network does not become all that we see.
-func (b *book) due(now time.Time, connected func(peer.ID) bool, wanted int, crowd func(*entry) int) []peer.ID {
+func (b *book) due(now time.Time, skip func(peer.ID) bool, wanted int, crowd func(*entry) int) []peer.ID {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var static, others []peer.ID
@@ -40,7 +40,7 @@ func (b *book) due(now time.Time, connected func(peer.ID) bool, wanted int, crow
 		if r.dialing && !r.static {
 			wanted--
 		}
-		if r.dialing || len(r.Addrs) == 0 || now.Before(r.next) || now.Before(r.BannedUntil) || now.Before(r.RefusedUntil) || connected(id) {
+		if r.dialing || len(r.all()) == 0 || now.Before(r.next) || now.Before(r.BannedUntil) || now.Before(r.RefusedUntil) || skip(id) {
 			continue
 		}
 		if r.static {
@@ -117,16 +117,11 @@ func (n *Network) keepConnected(ctx context.Context) {
 
 func (n *Network) dialDue(ctx context.Context, slots chan struct{}) {
 	groups, admitted := n.crowds()
-	connected := func(id peer.ID) bool {
-		return id == n.node.ID() || n.node.Network().Connectedness(id) == corenet.Connected
+	skip := func(id peer.ID) bool {
+		return id == n.node.ID() || n.parsed.allow != nil && !n.parsed.allow[id] || n.node.Network().Connectedness(id) == corenet.Connected
 	}
-	crowd := func(r *entry) int {
-		if len(r.Addrs) == 0 {
-			return 0
-		}
-		return groups[groupOf(r.Addrs[0])]
-	}
-	for _, id := range n.book.due(n.opt.Now(), connected, n.opt.TargetPeers-admitted, crowd) {
+	crowd := func(r *entry) int { return groups[groupOf(r.all()[0])] }
+	for _, id := range n.book.due(n.opt.Now(), skip, n.opt.TargetPeers-admitted, crowd) {
 		n.crew.start(func(ctx context.Context) {
 			select {
 			case slots <- struct{}{}:

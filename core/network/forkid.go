@@ -30,7 +30,7 @@ type Change struct {
 // Changes that blocks carry are not part of it: a node that has not seen those blocks cannot know them. They are
 // announced in Status.Coming.
 type Schedule struct {
-	Axis    string // "height" or "slot": the two never look alike
+	Axis    string // "height" or "slot": the two never look alike. Open sets it
 	Changes []Change
 }
 

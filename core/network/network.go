@@ -35,6 +35,7 @@ type Network struct {
 	started  atomic.Bool
 	closing  sync.Once
 
+	telling sync.Mutex // held from a change of members to its telling, so that changes are told in order; before mu
 	mu      sync.Mutex // guards the rest
 	members map[peer.ID]*member
 	told    map[peer.ID]identified // of connected peers, members or not

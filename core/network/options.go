@@ -61,7 +61,7 @@ type Options struct {
 	Take func(ctx context.Context, m Message) Verdict
 	// Slot is the wall clock's slot.
 	Slot func() chain.Slot
-	// PeerChanged, when set, tells of a peer that came, changed its status or went. It must not block.
+	// PeerChanged, when set, tells of a peer that came, changed its status or went, in order. It must not block.
 	PeerChanged func(p Peer)
 
 	Metrics *telemetry.Metrics
@@ -208,6 +208,7 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
+	o.Heights.Axis, o.Slots.Axis = "height", "slot"
 	if o.Client == "" {
 		o.Client = "alys"
 	}

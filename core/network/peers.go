@@ -163,6 +163,7 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 	if !inbound {
 		n.book.learn(id, []multiaddr.Multiaddr{conn.RemoteMultiaddr()})
 	}
+	n.telling.Lock()
 	n.mu.Lock()
 	m, known := n.members[id]
 	if !known {
@@ -184,6 +185,7 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 		n.log.Info("peer connected", "peer", id, "address", m.addr, "client", s.Client, "head", s.Head.Header.Height, "inbound", inbound)
 	}
 	n.changed(p)
+	n.telling.Unlock()
 	// The connection may have ended while it was admitted, with nobody there to be told.
 	if n.node.Network().Connectedness(id) != corenet.Connected {
 		n.left(id)
@@ -193,6 +195,8 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 // left forgets a member whose last connection has ended.
 func (n *Network) left(id peer.ID) {
 	now := n.opt.Now()
+	n.telling.Lock()
+	defer n.telling.Unlock()
 	n.mu.Lock()
 	m := n.members[id]
 	if m == nil {
@@ -211,6 +215,7 @@ func (n *Network) left(id peer.ID) {
 	n.nudge()
 }
 
+// changed tells of a member, in the order of changes: telling is held.
 func (n *Network) changed(p Peer) {
 	if n.opt.PeerChanged != nil {
 		n.opt.PeerChanged(p)
