@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -37,7 +36,7 @@ func (n *Network) keepAsking(ctx context.Context) {
 		for _, m := range members {
 			last, known := asked[m.id]
 			if !known {
-				last = now.Add(-rand.N(statusInterval / 2)) //nolint:gosec // a jitter needs no secrecy
+				last = now.Add(-time.Duration(jitter() * float64(statusInterval) / 2))
 			}
 			if now.Sub(last) >= statusInterval {
 				last = now
@@ -48,7 +47,7 @@ func (n *Network) keepAsking(ctx context.Context) {
 		asked = seen
 		if len(members) > 0 && len(members) < n.opt.TargetPeers && now.Sub(askedPeers) >= peersInterval {
 			askedPeers = now
-			m := members[rand.N(len(members))] //nolint:gosec // a choice of peers needs no secrecy
+			m := members[int(jitter()*float64(len(members)))]
 			n.crew.start(func(ctx context.Context) { n.askForPeers(ctx, m) })
 		}
 	}

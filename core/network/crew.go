@@ -6,6 +6,8 @@ import (
 )
 
 // crew is the goroutines of one run. After stop none begins, and stop returns when the last one has ended.
+//
+// It keeps the run's context, against the habit: libp2p's callbacks and Misbehaved come without one.
 type crew struct {
 	mu  sync.Mutex // guards ctx
 	ctx context.Context
@@ -16,7 +18,7 @@ type crew struct {
 func (c *crew) begin(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ctx = ctx //nolint:containedctx // that of the run, which owns the crew
+	c.ctx = ctx
 }
 
 // start runs f, and reports false when the crew has not begun or has stopped.

@@ -21,7 +21,7 @@ const (
 )
 
 // pause is how long to wait after so many failures in a row, with a jitter of ±20 %.
-func pause(failures uint32, configured bool, jitter float64) time.Duration {
+func pause(failures uint32, configured bool, jitter float64) time.Duration { // jitter is from 0 to 1
 	longest := longestPause
 	if configured {
 		longest = longestPauseFor
@@ -29,6 +29,9 @@ func pause(failures uint32, configured bool, jitter float64) time.Duration {
 	d := grown(firstPause, longest, max(failures, 1)-1)
 	return time.Duration(float64(d) * (0.8 + 0.4*jitter))
 }
+
+// jitter is a number from 0 to 1.
+func jitter() float64 { return rand.Float64() } //nolint:gosec // neither a pause nor a choice of peers needs secrecy
 
 // due picks whom to dial now: every static peer, and others while there are less than wanted. Peers of networks that we
 // have few peers of come first: whoever owns a network does not become all that we see.
@@ -71,11 +74,11 @@ func (b *book) dialled(id peer.ID, err error, now time.Time) {
 		r.dialing = false
 		if err == nil {
 			// The handshake decides; if it fails the next attempt waits as after a failure.
-			r.next = now.Add(pause(r.Failures+1, r.static || r.boot, rand.Float64())) //nolint:gosec // a jitter needs no secrecy
+			r.next = now.Add(pause(r.Failures+1, r.static || r.boot, jitter()))
 			return
 		}
 		r.Failures++
-		r.next = now.Add(pause(r.Failures, r.static || r.boot, rand.Float64())) //nolint:gosec // a jitter needs no secrecy
+		r.next = now.Add(pause(r.Failures, r.static || r.boot, jitter()))
 	})
 }
 
@@ -84,7 +87,7 @@ func (b *book) stumbled(id peer.ID, now time.Time) {
 	b.change(func() {
 		if r := b.records[id]; r != nil {
 			r.Failures++
-			r.next = now.Add(pause(r.Failures, r.static || r.boot, rand.Float64())) //nolint:gosec // a jitter needs no secrecy
+			r.next = now.Add(pause(r.Failures, r.static || r.boot, jitter()))
 		}
 	})
 }
@@ -93,7 +96,7 @@ func (b *book) stumbled(id peer.ID, now time.Time) {
 func (b *book) lost(id peer.ID, now time.Time) {
 	b.change(func() {
 		if r := b.records[id]; r != nil && r.next.Before(now) {
-			r.next = now.Add(pause(1, true, rand.Float64())) //nolint:gosec // a jitter needs no secrecy
+			r.next = now.Add(pause(1, true, jitter()))
 		}
 	})
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
-	"github.com/libp2p/go-libp2p/core/network"
+	corenet "github.com/libp2p/go-libp2p/core/network"
 )
 
 // Errors of the handshake. Each is also told to the peer in words.
@@ -97,10 +96,8 @@ func classify(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	case isTimeout(err):
 		return fmt.Errorf("%w: %w", ErrTimeout, err)
-	case errors.Is(err, network.ErrResourceLimitExceeded):
+	case errors.Is(err, corenet.ErrResourceLimitExceeded):
 		return fmt.Errorf("%w: %w", ErrBusy, err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, network.ErrReset):
-		return fmt.Errorf("%w: %w", ErrDisconnected, err)
 	}
 	return fmt.Errorf("%w: %w", ErrDisconnected, err)
 }

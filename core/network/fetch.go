@@ -141,7 +141,7 @@ func (n *Network) candidates(first peer.ID) []peer.ID {
 			out = append(out, m.id)
 		}
 	}
-	rand.Shuffle(len(out), func(i, k int) { out[i], out[k] = out[k], out[i] }) //nolint:gosec // a choice of peers needs no secrecy
+	rand.Shuffle(len(out), func(i, k int) { out[i], out[k] = out[k], out[i] })
 	if n.member(first) != nil {
 		out = slices.Insert(out, 0, first)
 	}

@@ -169,7 +169,7 @@ func (i *inbox) messages() []Message {
 // running is a network that runs until the test ends, or stop.
 type running struct {
 	*Network
-	t     *testing.T
+	t     testing.TB
 	chain *ledger
 	in    *inbox
 	dir   string
@@ -213,7 +213,7 @@ func inDir(dir string) setup {
 	}
 }
 
-func options(t *testing.T, l *ledger, in *inbox, clock *slotClock, setups ...setup) Options {
+func options(t testing.TB, l *ledger, in *inbox, clock *slotClock, setups ...setup) Options {
 	t.Helper()
 	o := Options{
 		Genesis: testGenesis, Heights: Schedule{Axis: "height"}, Slots: Schedule{Axis: "slot"},
@@ -228,12 +228,12 @@ func options(t *testing.T, l *ledger, in *inbox, clock *slotClock, setups ...set
 }
 
 // start opens and runs a network over a chain of some blocks.
-func start(t *testing.T, setups ...setup) *running {
+func start(t testing.TB, setups ...setup) *running {
 	t.Helper()
 	return startOn(t, newLedger(20, 100), setups...)
 }
 
-func startOn(t *testing.T, l *ledger, setups ...setup) *running {
+func startOn(t testing.TB, l *ledger, setups ...setup) *running {
 	t.Helper()
 	in, clock := &inbox{}, &slotClock{at: 1000}
 	o := options(t, l, in, clock, setups...)
@@ -262,7 +262,7 @@ func startOn(t *testing.T, l *ledger, setups ...setup) *running {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(inVain)
 	defer deadline.Stop()
@@ -290,7 +290,7 @@ func (r *running) peerID() peer.ID { return r.id.id }
 func (r *running) name() consensus.Peer { return consensus.Peer(r.ID()) }
 
 // wantError checks an error's identity.
-func wantError(t *testing.T, err, want error) {
+func wantError(t testing.TB, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("got error %v, want %v", err, want)

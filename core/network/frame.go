@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"slices"
 )
 
 // code says what a frame is.
@@ -45,12 +45,6 @@ func (c code) limit() int {
 	return 0
 }
 
-// deadliner is a stream whose reads or writes end at a time.
-type deadliner interface {
-	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
-}
-
 // readFrame reads one frame whose code must be one of want. Nothing is allocated before the length is known to be within
 // the code's limit, and then only as the bytes arrive.
 func readFrame(r io.Reader, want ...code) (code, []byte, error) {
@@ -59,7 +53,7 @@ func readFrame(r io.Reader, want ...code) (code, []byte, error) {
 		return 0, nil, fmt.Errorf("read frame: %w", err)
 	}
 	c, n := code(head[0]), int(binary.BigEndian.Uint32(head[1:]))
-	if !wanted(c, want) {
+	if !slices.Contains(want, c) {
 		return 0, nil, fmt.Errorf("read frame: code %d is not one of %d: %w", c, want, ErrMalformed)
 	}
 	if n > c.limit() {
@@ -70,15 +64,6 @@ func readFrame(r io.Reader, want ...code) (code, []byte, error) {
 		return 0, nil, fmt.Errorf("read frame: code %d: %w", c, err)
 	}
 	return c, b, nil
-}
-
-func wanted(c code, want []code) bool {
-	for _, w := range want {
-		if c == w {
-			return true
-		}
-	}
-	return false
 }
 
 // firstChunk is what is allocated on a peer's word alone.

@@ -142,7 +142,10 @@ func (n *Network) Run(ctx context.Context) error {
 	n.gossip.Store(nil)
 	n.outgo.drain()
 	n.answerRest()
-	return n.saved()
+	if err := n.book.save(); err != nil {
+		n.log.Warn("peers of this run may be forgotten", "error", err)
+	}
+	return nil
 }
 
 // farewell tells the peers that we go, so that they need not find out.
@@ -152,14 +155,6 @@ func (n *Network) farewell(ctx context.Context) {
 		wg.Go(func() { n.sayGoodbye(ctx, m.id, "shutting down") })
 	}
 	wg.Wait()
-}
-
-// saved writes the book for the last time.
-func (n *Network) saved() error {
-	if err := n.book.save(); err != nil {
-		n.log.Warn("peers of this run may be forgotten", "error", err)
-	}
-	return nil
 }
 
 // Close closes sockets and connections. After Run has ended or before it.

@@ -260,6 +260,7 @@ const mib = 1 << 20
 func TestManyPeersAreFasterThanOne(t *testing.T) {
 	one := newSim(t, 1, 20_000, good(2*mib)).run()
 	eight := newSim(t, 1, 20_000, many(8, func(int) *simPeer { return good(2 * mib) })...).run()
+	t.Logf("20,000 heights of 7 kB: one peer %s, eight peers %s", one, eight)
 	if eight > one/5 {
 		t.Errorf("eight peers take %s, one takes %s", eight, one)
 	}
@@ -270,6 +271,7 @@ func TestTheImportIsKeptBusy(t *testing.T) {
 	s := newSim(t, 1, 20_000, many(4, func(int) *simPeer { return good(4 * mib) })...)
 	s.importing = 500
 	took := s.run()
+	t.Logf("%s for 40 s of import", took)
 	if bound := 20_000 * time.Second / 500; took > bound*11/10 {
 		t.Errorf("%s, the import alone takes %s", took, bound)
 	}
@@ -293,7 +295,9 @@ func TestAThirdOfThePeersIsBad(t *testing.T) {
 				}
 				return good(2 * mib)
 			})...)
-			if took := s.run(); took > healthy*16/10 {
+			took := s.run()
+			t.Logf("%s with bad peers, %s without, %d hedges, %d heights wasted", took, healthy, s.hedges, s.wasted)
+			if took > healthy*16/10 {
 				t.Errorf("%s with bad peers, %s without (%d hedges, %d heights wasted)", took, healthy, s.hedges, s.wasted)
 			}
 		})
