@@ -81,7 +81,7 @@ func (n *Network) renew(ctx context.Context, m *member) {
 	}
 	if err := n.check(n.status(), s); err != nil {
 		n.book.refuse(m.id, err.Error(), n.opt.Now())
-		n.log.Warn("peer no longer follows our chain", "peer", m.id, "reason", err)
+		n.warn(m.id, "peer no longer follows our chain", "reason", err)
 		n.dismiss(m.id, "other_schedule", err.Error())
 		return
 	}

@@ -202,7 +202,7 @@ func (n *Network) seeScores(scores map[peer.ID]float64) {
 	n.mu.Unlock()
 	for _, id := range bad {
 		n.book.refuse(id, errScore.Error(), n.opt.Now())
-		n.log.Warn("peer disconnected: it does not play by the rules of gossip", "peer", id)
+		n.warn(id, "peer disconnected: it does not play by the rules of gossip")
 		n.dismiss(id, "score", errScore.Error())
 	}
 }

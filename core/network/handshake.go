@@ -82,6 +82,10 @@ func (n *Network) dialler(s corenet.Stream, id peer.ID) (exchange, error) {
 func (n *Network) welcome(_ context.Context, s corenet.Stream) {
 	conn := s.Conn()
 	id := conn.RemotePeer()
+	if m := n.member(id); m != nil && !m.quota.status.Allow() {
+		_ = s.Reset() // it has been admitted, and does not need to be over and over
+		return
+	}
 	_ = s.SetDeadline(time.Now().Add(n.opt.patience.handshake))
 	c, raw, err := readFrame(s, codeStatus, codeVerdict)
 	if err == nil && c == codeVerdict {
@@ -195,13 +199,24 @@ func (n *Network) part(conn corenet.Conn, err error) {
 	if refused(err) {
 		n.metrics.PeerRefusals.WithLabelValues(refusalLabel(err)).Inc()
 		if n.book.refuse(id, err.Error(), n.opt.Now()) {
-			n.log.Warn("peer refused", "peer", id, "address", conn.RemoteMultiaddr(), "reason", err)
+			n.warn(id, "peer refused", "address", conn.RemoteMultiaddr(), "reason", err)
 		}
 	} else {
 		n.log.Debug("handshake failed", "peer", id, "error", err)
 		n.book.stumbled(id, n.opt.Now())
 	}
 	_ = conn.Close()
+}
+
+// warn warns about a peer. Strangers, who can come with a new id each time, do not fill the log: there is a warning in ten
+// seconds for all of them after the first few.
+func (n *Network) warn(id peer.ID, message string, args ...any) {
+	args = append([]any{"peer", id}, args...)
+	if n.book.static(id) || n.warnings.Allow() {
+		n.log.Warn(message, args...)
+		return
+	}
+	n.log.Debug(message, args...)
 }
 
 // refusalLabel is the metric's label of a refusal.
@@ -264,6 +279,6 @@ func (n *Network) misbehaved(id peer.ID, why string) {
 	if until.IsZero() {
 		return
 	}
-	n.log.Warn("peer banned", "peer", id, "reason", why, "until", until.UTC().Format(time.RFC3339))
+	n.warn(id, "peer banned", "reason", why, "until", until.UTC().Format(time.RFC3339))
 	n.dismiss(id, "banned", "banned: "+why)
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/hashicorp/go-hclog"
 	corenet "github.com/libp2p/go-libp2p/core/network"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -284,6 +286,42 @@ func TestAGarbledHandshakeIsRefusedInWords(t *testing.T) {
 			wantError(t, readVerdict(st), errPeerRefused)
 			eventually(t, "it is remembered", func() bool { return b.book.barred(s.id.id, time.Now()) })
 		})
+	}
+}
+
+// Strangers with a new id each time do not fill the log.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	var out bytes.Buffer
+	b := start(t, func(o *Options) { o.Log = hclog.New(&hclog.LoggerOptions{Output: &out, Level: hclog.Warn}) })
+	for i := range 1000 {
+		id, _ := somePeer(t, i)
+		b.warn(id, "peer refused", "reason", i)
+	}
+	b.stop()
+	if got := strings.Count(out.String(), "peer refused"); got == 0 || got > 50 {
+		t.Errorf("%d warnings", got)
+	}
+}
+
+// Who has been admitted does not need to be over and over.
+func TestHandshakesOfAMemberAreCounted(t *testing.T) {
+	b := start(t)
+	s := newStranger(t)
+	s.joins(b)
+	refused := 0
+	for range 4 * statusBurst {
+		st := s.open(b, s.proto.handshake)
+		_ = writeFrame(st, codeStatus, s.status())
+		if _, _, err := readFrame(st, codeStatus); err != nil {
+			refused++
+			continue
+		}
+		_ = writeFrame(st, codeVerdict, nil)
+		_ = readVerdict(st)
+		_ = st.Close()
+	}
+	if refused == 0 {
+		t.Error("any number is answered")
 	}
 }
 

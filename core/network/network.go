@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 
 	"github.com/alys-node/alys/core/telemetry"
 )
@@ -29,6 +30,7 @@ type Network struct {
 	serving  chan struct{} // a place for each answer under way
 	wake     chan struct{} // the dialler looks at the book at once
 	outgo    *queue        // messages for gossip
+	warnings *rate.Limiter // about strangers
 	outboxes budget        // direct messages of all peers
 	fetches  chan fetchJob
 	gossip   atomic.Pointer[gossip] // nil unless running
@@ -57,7 +59,8 @@ func Open(o Options) (*Network, error) {
 		opt: o, parsed: p, proto: protocolsOf(o.Genesis), id: id, log: o.Log, metrics: o.Metrics,
 		serving: make(chan struct{}, maxServing), wake: make(chan struct{}, 1),
 		outgo: newQueue(publishMessages, publishBytes, nil), fetches: make(chan fetchJob, fetchQueue),
-		members: map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}),
+		warnings: rate.NewLimiter(rate.Every(10*time.Second), 10),
+		members:  map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}),
 	}
 	n.outboxes.limit = outboxesBytes
 	if n.metrics == nil {
