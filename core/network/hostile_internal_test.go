@@ -139,6 +139,37 @@ func TestASlowReaderIsGivenUp(t *testing.T) {
 	}
 }
 
+// Slow readers together hold no more than a share of memory: an answer begins as busy, and one under way ends early.
+func TestSlowReadersShareABudget(t *testing.T) {
+	a, b := pair(t, newLedger(10, 1000))
+	size := int64(len(b.chain.at(1).Encode()))
+	b.sending.used.Store(servingBytes - size/2)
+	_, err := a.Range(t.Context(), RangeRequest{Peer: b.name(), From: 1, Count: 10})
+	wantError(t, err, ErrBusy)
+	b.sending.used.Store(0)
+	b.chain.mu.Lock()
+	gate := make(chan struct{})
+	b.chain.gate = gate
+	b.chain.mu.Unlock()
+	done := make(chan int, 1)
+	go func() {
+		got, err := a.Range(t.Context(), RangeRequest{Peer: b.name(), From: 1, Count: 10})
+		if err != nil || got.QC.Block != got.Blocks[len(got.Blocks)-1].Block.Header.Hash() {
+			t.Errorf("%d blocks, %v", len(got.Blocks), err)
+		}
+		done <- len(got.Blocks)
+	}()
+	gate <- struct{}{}
+	gate <- struct{}{}
+	b.sending.used.Add(servingBytes)
+	close(gate)
+	if n := <-done; n == 0 || n == 10 {
+		t.Errorf("%d blocks", n)
+	}
+	b.sending.used.Add(-servingBytes)
+	eventually(t, "nothing is held", func() bool { return b.sending.used.Load() == 0 })
+}
+
 // D-33: a slow consumer froze the whole network stack of v1.
 func TestD33_ASlowConsumerFreezesNothing(t *testing.T) {
 	a, b := pair(t, newLedger(10, 100))

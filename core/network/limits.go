@@ -20,8 +20,9 @@ const (
 
 // Limits of numbers. Streams are counted by the resource manager for each protocol and peer, and refused above.
 const (
-	maxServing        = 16 // answers under way at once, of all peers
-	maxServingPeer    = 4  // of one peer and kind of request
+	maxServing        = 32       // answers with blocks under way at once, of all peers
+	maxServingPeer    = 3        // of one peer
+	servingBytes      = 64 << 20 // blocks that wait to be taken by readers, of all peers
 	maxConnsPeer      = 4
 	maxStreamsPeer    = 48
 	systemMemory      = 256 << 20 // bytes that transports may reserve for windows
@@ -64,8 +65,8 @@ func resourceManager(o Options, p protocols) (corenet.ResourceManager, error) {
 			p.handshake: inboundOf(2),
 			p.status:    inboundOf(2),
 			p.direct:    inboundOf(2), // one, and one that takes its place
-			p.blocks:    inboundOf(maxServingPeer),
-			p.hashes:    inboundOf(maxServingPeer),
+			p.blocks:    inboundOf(2 * maxServingPeer),
+			p.hashes:    inboundOf(2 * maxServingPeer),
 			p.peers:     inboundOf(2),
 		},
 	}

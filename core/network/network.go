@@ -31,6 +31,7 @@ type Network struct {
 	wake     chan struct{} // the dialler looks at the book at once
 	outgo    *queue        // messages for gossip
 	warnings *rate.Limiter // about strangers
+	sending  budget        // blocks that wait for readers
 	outboxes budget        // direct messages of all peers
 	fetches  chan fetchJob
 	gossip   atomic.Pointer[gossip] // nil unless running
@@ -62,7 +63,7 @@ func Open(o Options) (*Network, error) {
 		warnings: rate.NewLimiter(rate.Every(10*time.Second), 10),
 		members:  map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}),
 	}
-	n.outboxes.limit = outboxesBytes
+	n.outboxes.limit, n.sending.limit = outboxesBytes, servingBytes
 	if n.metrics == nil {
 		n.metrics = telemetry.New("", "")
 	}

@@ -24,6 +24,7 @@ type member struct {
 	addr    multiaddr.Multiaddr
 	outbox  *queue
 	quota   *quota
+	serving chan struct{} // a place for each answer with blocks
 	failed  atomic.Uint32 // questions for its status without an answer, in a row
 
 	// Under Network.mu.
@@ -170,6 +171,7 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 		m = &member{
 			id: id, since: now, inbound: inbound, addr: conn.RemoteMultiaddr(),
 			outbox: newQueue(outboxMessages, outboxBytes, &n.outboxes), quota: newQuota(n.opt.MaxMessage),
+			serving: make(chan struct{}, maxServingPeer),
 		}
 		n.members[id] = m
 		n.crew.start(func(ctx context.Context) { n.write(ctx, m) })

@@ -19,6 +19,7 @@ type answerer func(ctx context.Context, w *answer, raw []byte, m *member) error
 // answer is the writing side of a stream. Each frame must be taken within a time: a slow reader holds one block of
 // memory for as long, and is then given up.
 type answer struct {
+	n     *Network
 	s     corenet.Stream
 	stall time.Duration
 	begun bool
@@ -35,13 +36,13 @@ func (a *answer) frame(c code, content []byte) error {
 }
 
 // asMember reads one request of a member, answers it under the limits, and closes the stream.
-func (n *Network) asMember(kind string, f answerer) handler {
+func (n *Network) asMember(kind string, w weight, f answerer) handler {
 	return n.membersOnly(func(ctx context.Context, s corenet.Stream, m *member) {
 		start := time.Now()
-		w := &answer{s: s, stall: n.opt.patience.stall}
-		err := n.answerOne(ctx, w, m, f)
+		a := &answer{n: n, s: s, stall: n.opt.patience.stall}
+		err := n.answerOne(ctx, a, m, w, f)
 		n.metrics.PeerServed.WithLabelValues(kind, servedLabel(err)).Inc()
-		n.metrics.PeerBytes.WithLabelValues("served").Add(float64(w.bytes))
+		n.metrics.PeerBytes.WithLabelValues("served").Add(float64(a.bytes))
 		if err == nil {
 			_ = s.Close() // and no reset after it: QUIC would take back what was not read yet
 			return
@@ -50,7 +51,7 @@ func (n *Network) asMember(kind string, f answerer) handler {
 		if errors.Is(err, ErrMalformed) {
 			n.misbehaved(m.id, err.Error())
 		}
-		if w.begun || w.frame(codeError, refusalOf(err)) != nil {
+		if a.begun || a.frame(codeError, refusalOf(err)) != nil {
 			_ = s.Reset()
 			return
 		}
@@ -58,21 +59,33 @@ func (n *Network) asMember(kind string, f answerer) handler {
 	})
 }
 
-func (n *Network) answerOne(ctx context.Context, w *answer, m *member, f answerer) error {
-	_ = w.s.SetReadDeadline(time.Now().Add(w.stall))
-	_, raw, err := readFrame(w.s, codeRequest)
+// weight says what an answer costs: a light one is small and comes at once, a heavy one has blocks and takes places.
+type weight bool
+
+const (
+	light weight = false
+	heavy weight = true
+)
+
+func (n *Network) answerOne(ctx context.Context, a *answer, m *member, w weight, f answerer) error {
+	_ = a.s.SetReadDeadline(time.Now().Add(a.stall))
+	_, raw, err := readFrame(a.s, codeRequest)
 	if err != nil {
 		return err
 	}
-	select {
-	case n.serving <- struct{}{}:
-		defer func() { <-n.serving }()
-	default:
-		return fmt.Errorf("%w: %d answers are under way", ErrBusy, maxServing)
+	if w == heavy {
+		for _, places := range []chan struct{}{m.serving, n.serving} {
+			select {
+			case places <- struct{}{}:
+				defer func() { <-places }()
+			default:
+				return fmt.Errorf("%w: %d answers are under way", ErrBusy, cap(places))
+			}
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, serveTime+w.stall)
+	ctx, cancel := context.WithTimeout(ctx, serveTime+a.stall)
 	defer cancel()
-	return f(ctx, w, raw, m)
+	return f(ctx, a, raw, m)
 }
 
 func servedLabel(err error) string {
@@ -119,8 +132,8 @@ func (n *Network) serveStatus(_ context.Context, w *answer, raw []byte, m *membe
 }
 
 // serveRange sends blocks upwards, each the child of the one before, and ends with the certificate of the last. It ends
-// early at our head, at the size that was asked for, after serveTime, and where a reorganization moved the chain away
-// under it.
+// early at our head, at the size that was asked for, after serveTime, where readers of other answers are slow, and where a
+// reorganization moved the chain away under it.
 func (n *Network) serveRange(ctx context.Context, w *answer, raw []byte, m *member) error {
 	q, err := decodeRequest[rangeRequest](raw)
 	if err != nil {
@@ -144,7 +157,11 @@ func (n *Network) serveRange(ctx context.Context, w *answer, raw []byte, m *memb
 		if i > 0 && (s.Parent != last || sent+size > q.Bytes || time.Now().After(deadline)) {
 			break
 		}
-		if err := w.block(ctx, m, s, nil); err != nil {
+		err = w.block(ctx, m, s, nil)
+		if i > 0 && errors.Is(err, ErrBusy) {
+			break
+		}
+		if err != nil {
 			return err
 		}
 		last, sent = s.Hash, sent+size
@@ -161,6 +178,10 @@ func (a *answer) block(ctx context.Context, m *member, s Stored, qc *block.QC) e
 	if err := m.quota.served.WaitN(ctx, len(s.Raw)); err != nil {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
+	if !a.n.sending.take(len(s.Raw)) {
+		return fmt.Errorf("%w: too much waits for slow readers", ErrBusy)
+	}
+	defer a.n.sending.give(len(s.Raw))
 	content, err := encodeStored(s, qc)
 	if err != nil {
 		return err

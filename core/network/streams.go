@@ -15,11 +15,11 @@ type handler func(ctx context.Context, s corenet.Stream)
 func (n *Network) handlers() map[protocol.ID]handler {
 	return map[protocol.ID]handler{
 		n.proto.handshake: n.welcome,
-		n.proto.status:    n.asMember("status", n.serveStatus),
+		n.proto.status:    n.asMember("status", light, n.serveStatus),
 		n.proto.direct:    n.membersOnly(n.hear),
-		n.proto.blocks:    n.asMember("blocks_by_range", n.serveRange),
-		n.proto.hashes:    n.asMember("blocks_by_hash", n.serveHashes),
-		n.proto.peers:     n.asMember("peers", n.servePeers),
+		n.proto.blocks:    n.asMember("blocks_by_range", heavy, n.serveRange),
+		n.proto.hashes:    n.asMember("blocks_by_hash", heavy, n.serveHashes),
+		n.proto.peers:     n.asMember("peers", light, n.servePeers),
 	}
 }
 
