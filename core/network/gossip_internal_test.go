@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -246,5 +248,21 @@ func TestScoresReachThePeersList(t *testing.T) {
 	eventually(t, "the peer is dismissed", func() bool { return b.member(a.peerID()) == nil })
 	if b.Barred()[0].Banned {
 		t.Error("a bad score is no ban")
+	}
+}
+
+// Between connection and admission a peer is not listened to, but its membership of topics counts.
+func TestGossipOfStrangersIsNotLookedAt(t *testing.T) {
+	b := start(t)
+	id, _ := somePeer(t, 1)
+	topic := b.proto.votes
+	rpc := &pubsub.RPC{}
+	rpc.Publish = []*pb.Message{{Data: []byte{1}, Topic: &topic}, {Data: []byte{2}, Topic: &topic}}
+	rpc.Subscriptions = []*pb.RPC_SubOpts{{Topicid: &topic}}
+	if err := b.gossip.Load().inspect(id, rpc); err != nil || len(rpc.Publish) != 0 || len(rpc.Subscriptions) != 1 {
+		t.Errorf("%d messages and %d subscriptions go through, %v", len(rpc.Publish), len(rpc.Subscriptions), err)
+	}
+	if got := testutil.ToFloat64(b.metrics.MessagesDropped.WithLabelValues("not_admitted")); got != 2 {
+		t.Errorf("%v counted", got)
 	}
 }

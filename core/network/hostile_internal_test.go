@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/hashicorp/go-hclog"
 	corenet "github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/alys-node/alys/core/block"
@@ -318,6 +319,27 @@ func TestAGarbledHandshakeIsRefusedInWords(t *testing.T) {
 			eventually(t, "it is remembered", func() bool { return b.book.barred(s.id.id, time.Now()) })
 		})
 	}
+}
+
+// A handshake that breaks off is an accident: the peer is dialled again, with pauses that grow, and refused by nobody.
+func TestAHandshakeThatBreaksOffIsNoRefusal(t *testing.T) {
+	s := newStranger(t)
+	s.SetStreamHandler(s.proto.handshake, func(st corenet.Stream) { _ = st.Reset() })
+	addrs, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: s.id.id, Addrs: s.Addrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, func(o *Options) { o.StaticPeers = []string{addrs[0].String()} })
+	eventually(t, "two attempts", func() bool {
+		b.book.mu.Lock()
+		defer b.book.mu.Unlock()
+		return b.book.records[s.id.id].Failures >= 2
+	})
+	if got := b.Barred(); len(got) != 0 {
+		t.Errorf("barred %+v", got)
+	}
+	s.SetStreamHandler(s.proto.handshake, s.welcome)
+	eventually(t, "it is admitted in the end", func() bool { return b.member(s.id.id) != nil })
 }
 
 // Strangers with a new id each time do not fill the log.
