@@ -12,6 +12,7 @@
 //	swap       what alys.hcl wants against what the journal says runs, and the way from one to the other
 //	consensus  proposals, approvals, notarized, safe: a pure state machine
 //	driver     feeds the machine and carries out what it decides
+//	network    libp2p: who is a peer, gossip, direct messages, requests for blocks
 //	wallet     the wallets' JSON-RPC port, in front of the engine that serves now
 //	admin      the operator's socket and the console; telemetry: metrics and health
 //

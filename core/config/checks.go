@@ -225,6 +225,18 @@ func multiaddr(v cty.Value) string {
 	return ""
 }
 
+// peerAddr is a multiaddress that ends in a peer's id: a peer is known by its id, wherever it answers.
+func peerAddr(v cty.Value) string {
+	if finding := multiaddr(v); finding != "" {
+		return finding
+	}
+	_, id, found := strings.Cut(v.AsString(), "/p2p/")
+	if !found || id == "" || strings.Contains(id, "/") {
+		return "it must end in the peer's id, such as \"/ip4/192.0.2.1/tcp/30300/p2p/12D3KooW…\""
+	}
+	return ""
+}
+
 func rfc3339(v cty.Value) string {
 	if _, err := time.Parse(time.RFC3339, v.AsString()); err != nil {
 		return "it must be a time such as \"2026-01-31T12:00:00Z\""

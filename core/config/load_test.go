@@ -115,7 +115,7 @@ network {
   target_peers = var.count
 }
 `
-	vars := map[string]string{"peers": `["/ip4/192.0.2.1/tcp/1"]`, "limits": `{ max = 9 }`, "count": "4"}
+	vars := map[string]string{"peers": `["/ip4/192.0.2.1/tcp/1/p2p/12D3KooW"]`, "limits": `{ max = 9 }`, "count": "4"}
 	c := mustLoad(t, src, config.Options{Vars: vars})
 	if len(c.Network.StaticPeers) != 1 || c.Network.MaxPeers != 9 || c.Network.QUIC || c.Network.TargetPeers != 4 {
 		t.Errorf("got %+v", c.Network)

@@ -39,6 +39,19 @@ type Metrics struct {
 	GuardDecisions *prometheus.CounterVec // decision
 	GuardTime      prometheus.Histogram
 
+	Peers           prometheus.Gauge
+	PeerDials       *prometheus.CounterVec   // outcome
+	PeerRefusals    *prometheus.CounterVec   // reason
+	PeerDismissals  *prometheus.CounterVec   // reason
+	PeerFaults      prometheus.Counter       //
+	PeerServed      *prometheus.CounterVec   // request, outcome
+	PeerRequests    *prometheus.CounterVec   // request, outcome
+	PeerRequestTime *prometheus.HistogramVec // request
+	PeerBytes       *prometheus.CounterVec   // direction
+	Messages        *prometheus.CounterVec   // kind, verdict
+	MessagesSent    *prometheus.CounterVec   // kind, outcome
+	MessagesDropped *prometheus.CounterVec   // reason
+
 	WalletRequests *prometheus.CounterVec // code
 	PendingTxs     prometheus.Gauge
 
@@ -83,6 +96,19 @@ func New(version, chainName string) *Metrics {
 
 		GuardDecisions: f.counters("guard_decisions_total", "Guard decisions: approved, repeated, refused, failed.", "decision"),
 		GuardTime:      f.histogram("guard_reserve_duration_seconds", "Time to decide and persist a reservation."),
+
+		Peers:           f.gauge("peers", "Peers that are connected and on our chain."),
+		PeerDials:       f.counters("peer_dials_total", "Attempts to reach a peer by outcome: connected, failed.", "outcome"),
+		PeerRefusals:    f.counters("peer_refusals_total", "Handshakes that ended in a refusal by reason: other_chain, other_version, other_schedule, peer_outdated, we_outdated, not_allowed, full, malformed, by_peer.", "reason"),
+		PeerDismissals:  f.counters("peer_dismissals_total", "Peers that we disconnected by reason: banned, score, silent, other_schedule.", "reason"),
+		PeerFaults:      f.counter("peer_faults_total", "Proven faults of peers."),
+		PeerServed:      f.counters("peer_requests_served_total", "Requests of peers by outcome: answered, busy, not_found, malformed, failed.", "request", "outcome"),
+		PeerRequests:    f.counters("peer_requests_total", "Our requests to peers by outcome: answered, timeout, misbehaved, busy, not_found, peer_failed, cancelled, disconnected.", "request", "outcome"),
+		PeerRequestTime: f.histograms("peer_request_duration_seconds", "Duration of our requests to peers.", "request"),
+		PeerBytes:       f.counters("peer_request_bytes_total", "Bytes of answers, served and received.", "direction"),
+		Messages:        f.counters("messages_received_total", "Messages of consensus by kind and what became of them: accepted, ignored, rejected, other_slot, malformed.", "kind", "verdict"),
+		MessagesSent:    f.counters("messages_sent_total", "Messages of ours by kind and outcome: queued, dropped, failed.", "kind", "outcome"),
+		MessagesDropped: f.counters("messages_dropped_total", "Messages of gossip that were not looked at by reason: not_admitted, over_quota.", "reason"),
 
 		WalletRequests: f.counters("wallet_requests_total", "Wallet JSON-RPC requests by HTTP status code.", "code"),
 		PendingTxs:     f.gauge("pending_transactions", "Wallet transactions kept until their block is safe."),

@@ -1,0 +1,78 @@
+package network
+
+import (
+	"fmt"
+	"time"
+
+	corenet "github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+)
+
+// Limits of time.
+const (
+	handshakeTimeout = 10 * time.Second // from connection to admission
+	statusInterval   = 10 * time.Second // between two questions for a peer's status
+	stallTimeout     = 10 * time.Second // a reader of ours that takes nothing for so long is given up
+	serveTime        = 30 * time.Second // one answer takes no longer; a range then ends early, as it may
+	dialTimeout      = 10 * time.Second
+)
+
+// Limits of numbers. Streams are counted by the resource manager for each protocol and peer, and refused above.
+const (
+	maxServing        = 32       // answers with blocks under way at once, of all peers
+	maxServingPeer    = 3        // of one peer
+	servingBytes      = 64 << 20 // blocks that wait to be taken by readers, of all peers
+	maxConnsPeer      = 4
+	maxStreamsPeer    = 48
+	systemMemory      = 256 << 20 // bytes that transports may reserve for windows
+	peerMemory        = 48 << 20
+	maxPending        = 64 // connections that have not been secured or admitted
+	outboxMessages    = 64 // direct messages that wait for one peer
+	outboxBytes       = 24 << 20
+	outboxesBytes     = 64 << 20 // of all peers together
+	publishMessages   = 512      // messages that wait for gossip
+	publishBytes      = 64 << 20
+	fetchWorkers      = 8
+	fetchQueue        = 64
+	maxConcurrentDial = 8
+)
+
+// resourceManager limits connections, streams and memory before any code of ours runs.
+func resourceManager(o Options, p protocols) (corenet.ResourceManager, error) {
+	conns := rcmgr.LimitVal(o.MaxPeers + maxPending + 16)
+	inboundOf := func(n int) rcmgr.ResourceLimits {
+		return rcmgr.ResourceLimits{
+			Streams: rcmgr.LimitVal(2 * n), StreamsInbound: rcmgr.LimitVal(n), StreamsOutbound: rcmgr.LimitVal(n),
+		}
+	}
+	wide := inboundOf(o.MaxPeers * maxStreamsPeer)
+	partial := rcmgr.PartialLimitConfig{
+		System: rcmgr.ResourceLimits{
+			Conns: 2 * conns, ConnsInbound: conns, ConnsOutbound: conns, FD: 2 * conns,
+			Streams: wide.Streams, StreamsInbound: wide.StreamsInbound, StreamsOutbound: wide.StreamsOutbound,
+			Memory: systemMemory,
+		},
+		Transient: rcmgr.ResourceLimits{
+			Conns: maxPending, ConnsInbound: maxPending, ConnsOutbound: maxPending, FD: maxPending,
+			Streams: 4 * maxPending, StreamsInbound: 2 * maxPending, StreamsOutbound: 2 * maxPending, Memory: peerMemory,
+		},
+		PeerDefault: rcmgr.ResourceLimits{
+			Conns: maxConnsPeer, ConnsInbound: maxConnsPeer, ConnsOutbound: maxConnsPeer, FD: maxConnsPeer,
+			Streams: 2 * maxStreamsPeer, StreamsInbound: maxStreamsPeer, StreamsOutbound: maxStreamsPeer, Memory: peerMemory,
+		},
+		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{
+			p.handshake: inboundOf(2),
+			p.status:    inboundOf(2),
+			p.direct:    inboundOf(2), // one, and one that takes its place
+			p.blocks:    inboundOf(2 * maxServingPeer),
+			p.hashes:    inboundOf(2 * maxServingPeer),
+			p.peers:     inboundOf(2),
+		},
+	}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(partial.Build(rcmgr.DefaultLimits.AutoScale())), rcmgr.WithMetricsDisabled())
+	if err != nil {
+		return nil, fmt.Errorf("limit resources: %w", err)
+	}
+	return m, nil
+}
