@@ -45,6 +45,7 @@ func TestExamplesParse(t *testing.T) {
 		for line := range strings.Lines(cmd.Example) {
 			line, _, _ = strings.Cut(line, "#")
 			line, _, _ = strings.Cut(line, " | ")
+			line, _, _ = strings.Cut(line, " > ")
 			for part := range strings.SplitSeq(line, "&&") {
 				args := dashes(strings.Fields(part)[1:])
 				named, rest, err := newRoot().Find(args)

@@ -33,8 +33,8 @@ func changes() []change {
 	return []change{
 		{"a signer beside the old one", "signer", "primary = plugin.signer.local\n", "primary = plugin.signer.local2\n", "local", "local2", beside},
 		{
-			"a signer in place, by handover", "signer", "keystore = \"./keys\"\n    password = \"dev\"\n  }\n}\n\nplugin \"signer\" \"local2\"",
-			"keystore = \"./keys\"\n    password = \"dev\"\n    allow_export = false\n  }\n}\n\nplugin \"signer\" \"local2\"", "local", "local", handover,
+			"a signer in place, by handover", "signer", "    bench    = true\n  }\n}\n\nplugin \"signer\" \"local2\"",
+			"    bench    = true\n    allow_export = false\n  }\n}\n\nplugin \"signer\" \"local2\"", "local", "local", handover,
 		},
 		{"an engine on its own folder", "engine", "primary = plugin.engine.v5\n", "primary = plugin.engine.other\n", "v5", "other", beside},
 		{"an engine in place, by handover", "engine", "\"engine\" \"v5\" {\n  command = \"alys-engine-v5\"\n", "\"engine\" \"v5\" {\n  command = \"alys-engine-v5\"\n  config {\n    cache = \"48MiB\"\n  }\n", "v5", "v5", handover},

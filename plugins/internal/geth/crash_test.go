@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/alys-node/alys/plugins/internal/geth"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
 )
@@ -18,7 +17,7 @@ const crashDir = "ALYS_TEST_CRASH_DIR"
 func TestKilledEngineIsCaughtUp(t *testing.T) {
 	const count = 300
 	if dir := os.Getenv(crashDir); dir != "" {
-		n := &node{Engine: open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{})}), t: t}
+		n := &node{Engine: openAt(t, dir), t: t}
 		for i := range count {
 			hash := n.extend(1)[0].Payload.BlockHash
 			if f := (engine.Forkchoice{Head: hash, Safe: hash, Finalized: hash}); i%2 == 1 {
@@ -43,7 +42,7 @@ func TestKilledEngineIsCaughtUp(t *testing.T) {
 		t.Fatalf("the process was not killed: %v\n%s", err, out)
 	}
 
-	n := &node{Engine: open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{})}), t: t}
+	n := &node{Engine: openAt(t, dir), t: t}
 	heads := n.status().Heads
 	head := heads.Head
 	t.Logf("killed at block %d, came back at %d", count, head.Height)
@@ -64,7 +63,7 @@ func TestKilledEngineIsCaughtUp(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	n.Engine = open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{})})
+	n.Engine = openAt(t, dir)
 	if got := n.status().Heads.Head; got != want {
 		t.Fatalf("head after a clean restart is %v, want %v", got, want)
 	}
@@ -72,7 +71,7 @@ func TestKilledEngineIsCaughtUp(t *testing.T) {
 
 func TestPooledWalletTransactionsSurviveARestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	n := &node{Engine: open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{})}), t: t}
+	n := &node{Engine: openAt(t, dir), t: t}
 	n.add(transfer(0), transfer(1))
 	carried, err := n.PendingTransactions(t.Context(), 10)
 	if err != nil {
@@ -81,7 +80,7 @@ func TestPooledWalletTransactionsSurviveARestart(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	n.Engine = open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{})})
+	n.Engine = openAt(t, dir)
 	n.add(carried...)
 	if got := len(n.extend(1)[0].Payload.Transactions); got != 2 {
 		t.Fatalf("%d transactions in the block, want 2", got)

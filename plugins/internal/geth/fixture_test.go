@@ -28,6 +28,9 @@ const (
 	slot        = 2 // seconds
 )
 
+// builder goes into each block's extra data: engines with one name build one chain.
+const builder = "alys/engine-v5"
+
 // keyHex is a key of the tests only.
 const keyHex = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 
@@ -119,7 +122,13 @@ type node struct {
 
 func start(t testing.TB, f fork) *node {
 	t.Helper()
-	return &node{Engine: open(t, geth.Config{Genesis: genesis(t, f), Name: "alys/engine-v5"}), t: t, f: f}
+	return &node{Engine: open(t, geth.Config{Genesis: genesis(t, f), Name: builder}), t: t, f: f}
+}
+
+// openAt opens the engine of a data folder on a chain without forks.
+func openAt(t testing.TB, dir string) *geth.Engine {
+	t.Helper()
+	return open(t, geth.Config{DataDir: dir, Genesis: genesis(t, fork{}), Name: builder})
 }
 
 func (n *node) status() engine.Status {
