@@ -60,7 +60,7 @@ func (b *book) due(now time.Time, skip func(peer.ID) bool, wanted int, crowd fun
 		rx, ry := b.records[x], b.records[y]
 		return cmp.Or(cmp.Compare(order[x], order[y]), cmp.Compare(rx.Failures, ry.Failures), ry.LastSeen.Compare(rx.LastSeen), cmp.Compare(x, y))
 	})
-	out := append(static, others[:max(0, min(wanted, len(others)))]...)
+	out := slices.Concat(static, others[:max(0, min(wanted, len(others)))])
 	for _, id := range out {
 		b.records[id].dialing = true
 	}
@@ -113,12 +113,12 @@ func (n *Network) keepConnected(ctx context.Context) {
 		case <-timer.C:
 		case <-n.wake:
 		}
-		n.dialDue(ctx, slots)
+		n.dialDue(slots)
 		timer.Reset(maxDialLoop)
 	}
 }
 
-func (n *Network) dialDue(ctx context.Context, slots chan struct{}) {
+func (n *Network) dialDue(slots chan struct{}) {
 	groups, admitted := n.crowds()
 	skip := func(id peer.ID) bool {
 		return id == n.node.ID() || n.parsed.allow != nil && !n.parsed.allow[id] || n.node.Network().Connectedness(id) == corenet.Connected

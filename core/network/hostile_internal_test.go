@@ -380,10 +380,9 @@ func TestHandshakesOfAMemberAreCounted(t *testing.T) {
 
 // What an announced length costs is what arrives.
 func TestAnAnnouncedLengthCostsNothing(t *testing.T) {
-	head := make([]byte, frameHead)
-	head[0] = byte(codeMessage)
-	binary.BigEndian.PutUint32(head[1:], uint32(maxStoredBytes))
-	frame := append(head, make([]byte, 1000)...)
+	frame := make([]byte, frameHead+1000)
+	frame[0] = byte(codeMessage)
+	binary.BigEndian.PutUint32(frame[1:], uint32(maxStoredBytes))
 	grown := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
@@ -412,7 +411,7 @@ func TestQueuesAreBounded(t *testing.T) {
 	if len(b) != 50 || !ok || !open {
 		t.Errorf("took %d bytes, %v, %v", len(b), ok, open)
 	}
-	if !q.put([]byte{1}) || !q.put([]byte{1}) || q.put([]byte{1}) {
+	if !q.put([]byte{1}) || !q.put([]byte{2}) || q.put([]byte{3}) {
 		t.Error("the number of items is not bounded")
 	}
 	if items, size := q.size(); items != 3 || size != 52 {
