@@ -30,18 +30,19 @@ type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 // scriptCommands are what the scripts know beside testscript's own commands.
 func scriptCommands() map[string]scriptCommand {
 	return map[string]scriptCommand{
-		"prepare":      prepare,
-		"exits":        exits,
-		"await":        await,
-		"one-of-many":  oneOfMany,
-		"edit":         edit,
-		"hex":          writeHex,
-		"repeat":       repeat,
-		"crash":        crash,
-		"terminate":    terminate,
-		"listen":       listen,
-		"tmpfs":        tmpfs,
-		"nothing-runs": nothingRuns,
+		"prepare":       prepare,
+		"exits":         exits,
+		"await":         await,
+		"one-of-many":   oneOfMany,
+		"until-refused": untilRefused,
+		"edit":          edit,
+		"hex":           writeHex,
+		"repeat":        repeat,
+		"crash":         crash,
+		"terminate":     terminate,
+		"listen":        listen,
+		"tmpfs":         tmpfs,
+		"nothing-runs":  nothingRuns,
 	}
 }
 
@@ -103,6 +104,23 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%q did not come", args[0])
 		}
 	}
+}
+
+// until-refused NAME FILE NAME FILE applies one configuration after the other, until one is refused: on a full disk the
+// journal can be written as far as it has room in its last page. $NAME is then the name of the one that was applied last;
+// the second is what runs at first.
+func untilRefused(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 4, "until-refused NAME FILE NAME FILE")
+	ts.Setenv("NAME", args[2])
+	for range 20 {
+		for i := 0; i < len(args); i += 2 {
+			if ts.Exec("timeout", strconv.Itoa(int(patience/time.Second)), "alys", "apply", "--auto-approve", "-c", args[i+1]) != nil {
+				return
+			}
+			ts.Setenv("NAME", args[i])
+		}
+	}
+	ts.Fatalf("every configuration was applied")
 }
 
 // one-of-many N PATTERN COMMAND... runs a command N times at once: one must succeed, and each other must print PATTERN.

@@ -151,17 +151,22 @@ const (
 	dying        = 500 * time.Millisecond
 )
 
+// noHandshake is what a plugin did that was silent until its time was over.
+const noHandshake = "it printed no handshake on stdout"
+
 // explain says why no connection came about; err is what go-plugin made of it. The process is dead afterwards.
 func (r *pluginRunner) explain(ctx context.Context, err error) error {
 	defer r.proc.Kill(0)
 	select {
 	case <-r.judged:
 	case <-ctx.Done():
-		return timeoutOr(ctx, "it printed no handshake on stdout")
+		return timeoutOr(ctx, noHandshake)
 	}
 	switch {
 	case r.verdict != nil && !errors.Is(r.verdict, io.EOF):
 		return r.verdict
+	case ctx.Err() != nil && r.verdict != nil: // killed at its deadline, which closed stdout
+		return timeoutOr(ctx, noHandshake)
 	case ctx.Err() != nil:
 		return timeoutOr(ctx, "it did not answer after the handshake")
 	case r.stayed:

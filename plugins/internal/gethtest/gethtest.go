@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +23,13 @@ import (
 
 // startTime is how long a process may take to listen, on a busy machine.
 const startTime = 2 * time.Minute
+
+// Ports are below those that the kernel gives to outgoing connections: one of those may take a port between the moment that
+// it was seen to be free and the moment that the process listens on it.
+const (
+	lowestPort = 20_000
+	ports      = 12_000
+)
 
 // Options say what to run.
 type Options struct {
@@ -201,16 +210,19 @@ func binary(t testing.TB) string {
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(lowestPort + mathrand.IntN(ports))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue // somebody has it
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("no free port")
+	return ""
 }
 
 // ModuleFile reads a file of another module's version, which the go command has or downloads.
