@@ -12,7 +12,8 @@
 //	swap       what alys.hcl wants against what the journal says runs, and the way from one to the other
 //	consensus  proposals, approvals, notarized, safe: a pure state machine
 //	driver     feeds the machine and carries out what it decides
-//	network    libp2p: who is a peer, gossip, direct messages, requests for blocks; the node does not use it yet
+//	network    libp2p: who is a peer, gossip, direct messages, requests for blocks
+//	follow     carries out what the sync strategy orders: downloads, verifies, hands on to import
 //	wallet     the wallets' JSON-RPC port, in front of the engine that serves now
 //	chaos      breaks the plugins of a development chain that is to be tried
 //	admin      the operator's socket and the console; telemetry: metrics and health

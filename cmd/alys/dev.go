@@ -20,13 +20,10 @@ func newDev(f *flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "dev",
 		Short:   "Start a whole chain on this machine",
-		Long:    "Start a chain of its own on this machine: a node that authors blocks, its plugins in processes of their own, and an\nembedded geth behind wallet JSON-RPC. Everything lies under one data folder; the configuration that it writes there\nis yours to edit and apply while blocks go on. Ctrl-C stops everything.\n\n--chaos kills, freezes and slows the plugins and corrupts their answers while the chain runs; the end tells how it went.",
-		Example: "  alys dev\n  alys dev --data-dir /tmp/chain\n  alys dev --chaos --chaos-every 5s",
+		Long:    "Start a chain of its own on this machine: a node that authors blocks, its plugins in processes of their own, and an\nembedded geth behind wallet JSON-RPC. Everything lies under one data folder; the configuration that it writes there\nis yours to edit and apply while blocks go on. Ctrl-C stops everything.\n\n--nodes runs a federation: real processes that agree over the network, each with plugins and an engine of its own.\n--chaos kills, freezes and slows the plugins and corrupts their answers while the chain runs; the end tells how it went.",
+		Example: "  alys dev\n  alys dev --data-dir /tmp/chain\n  alys dev --nodes 4\n  alys dev --chaos --chaos-every 5s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if nodes != 1 {
-				return errors.New("several nodes need the peer-to-peer network, which this version does not have: run `alys dev` without --nodes")
-			}
 			dir := f.dataDir
 			if dir == "" {
 				dir = "data"
@@ -35,7 +32,12 @@ func newDev(f *flags) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("find data folder: %w", err)
 			}
-			if !breaking {
+			switch {
+			case nodes != 1 && breaking:
+				return errors.New("--chaos breaks the plugins of one node: run it without --nodes")
+			case nodes != 1:
+				return f.devNodes(cmd.Context(), cmd.OutOrStdout(), dir, nodes)
+			case !breaking:
 				return f.dev(cmd, dir, nil)
 			}
 			return f.dev(cmd, dir, &chaos)
@@ -44,7 +46,7 @@ func newDev(f *flags) *cobra.Command {
 	cmd.Flags().BoolVar(&breaking, "chaos", false, "break the plugins while the chain runs")
 	cmd.Flags().DurationVar(&chaos.Every, "chaos-every", 10*time.Second, "mean pause between two faults")
 	cmd.Flags().Uint64Var(&chaos.Seed, "chaos-seed", 0, "choose the faults as another run did (default: by the clock)")
-	cmd.Flags().IntVar(&nodes, "nodes", 1, "how many nodes; only 1 today")
+	cmd.Flags().IntVar(&nodes, "nodes", 1, "how many authorities, each a node of its own: 1 to 15")
 	return cmd
 }
 

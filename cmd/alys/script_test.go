@@ -42,6 +42,7 @@ func build(bin string) error {
 		"plugins/alys-signer-local":    "../../plugins/signer/local",
 		"plugins/alys-engine-v5":       "../../plugins/engine/v5",
 		"plugins/alys-sync-sequential": "../../plugins/sync/sequential",
+		"plugins/alys-sync-parallel":   "../../plugins/sync/parallel",
 	} {
 		cmd := exec.Command("go", append(args, "-o", filepath.Join(bin, output), source)...)
 		if out, err := cmd.CombinedOutput(); err != nil {

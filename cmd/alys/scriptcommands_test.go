@@ -59,7 +59,7 @@ func prepare(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	raw, err := os.ReadFile(path)
 	ts.Check(err)
-	for _, name := range []string{"wallet", "metrics"} {
+	for _, name := range []string{"wallet", "metrics", "p2p"} {
 		raw = append(raw, "\nlistener \""+name+"\" {\n  address = \"127.0.0.1:0\"\n}\n"...)
 	}
 	ts.Check(os.WriteFile(path, raw, 0o600))

@@ -55,6 +55,8 @@ func printStatus(w io.Writer, s admin.Status) error {
 	_, _ = fmt.Fprintf(t, "head\t%d  %s\n", s.Head.Height, s.Head.Hash)
 	_, _ = fmt.Fprintf(t, "safe\t%d  %s\n", s.Safe.Height, s.Safe.Hash)
 	_, _ = fmt.Fprintf(t, "finalized\t%d  %s\n", s.Finalized.Height, s.Finalized.Hash)
+	_, _ = fmt.Fprintf(t, "sync\t%s\n", syncText(s.Sync))
+	_, _ = fmt.Fprintf(t, "peers\t%d\n", len(s.Peers))
 	_, _ = fmt.Fprintf(t, "config\tserial %d, %s%s\n", s.Serial, shortHash(s.Hash), driftText(s))
 	for _, name := range sortedKeys(s.Roles) {
 		r := s.Roles[name]
@@ -72,6 +74,17 @@ func printStatus(w io.Writer, s admin.Status) error {
 		return fmt.Errorf("print status: %w", err)
 	}
 	return nil
+}
+
+func syncText(s admin.SyncStatus) string {
+	text := s.Stage
+	if s.Cursor < s.Target {
+		text = fmt.Sprintf("%d of %d, %s, %d blocks/s", s.Cursor, s.Target, s.Stage, s.BlocksPerSecond)
+		if left := time.Duration(s.SecondsLeft * float64(time.Second)); left > 0 {
+			text += fmt.Sprintf(", %s left", left.Round(time.Second))
+		}
+	}
+	return text + note(s.Reason)
 }
 
 func driftText(s admin.Status) string {

@@ -28,9 +28,36 @@ type Status struct {
 	Listeners map[string]string     `json:"listeners"`
 	Keys      []KeyStatus           `json:"keys,omitempty"`
 	StartedAt time.Time             `json:"started_at"`
-	MissedOwn uint64                `json:"missed_slots"` // own slots without a notarized block of ours, since the start
-	Authored  uint64                `json:"authored"`     // own blocks notarized, since the start
-	Services  []ServiceStatus       `json:"services"`     // the node's own parts, in start order; plugins are under roles
+	MissedOwn uint64                `json:"missed_slots"`      // own slots without a notarized block of ours, since the start
+	Authored  uint64                `json:"authored"`          // own blocks notarized, since the start
+	Services  []ServiceStatus       `json:"services"`          // the node's own parts, in start order; plugins are under roles
+	PeerID    string                `json:"peer_id,omitempty"` // our own; empty without a network
+	Peers     []PeerStatus          `json:"peers,omitempty"`   // connected and on our chain
+	Sync      SyncStatus            `json:"sync"`
+}
+
+// PeerStatus is one peer.
+type PeerStatus struct {
+	ID        string       `json:"id"`
+	Address   string       `json:"address"`
+	Inbound   bool         `json:"inbound"`
+	Static    bool         `json:"static"`
+	Head      chain.Height `json:"head"` // as it says
+	Client    string       `json:"client"`
+	RTTMillis int64        `json:"rtt_ms"`
+	Since     time.Time    `json:"since"`
+}
+
+// SyncStatus is how far the node is behind the chain, and what it does about it.
+type SyncStatus struct {
+	Stage           string       `json:"stage"`
+	Reason          string       `json:"reason,omitempty"`
+	Cursor          chain.Height `json:"cursor"` // imported up to here
+	Target          chain.Height `json:"target"` // the highest certified height that was seen
+	Downloading     int          `json:"downloading"`
+	BufferedBytes   uint64       `json:"buffered_bytes"`
+	BlocksPerSecond uint32       `json:"blocks_per_second"`
+	SecondsLeft     float64      `json:"seconds_left"` // 0: not known
 }
 
 // ServiceStatus is one part of the node's supervision tree.

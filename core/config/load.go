@@ -213,5 +213,5 @@ func (l *loader) known() known {
 }
 
 func (l *loader) decoder(ctx *hcl.EvalContext) *decoder {
-	return &decoder{src: l.src, ctx: ctx, pluginType: l.pluginType, dir: l.cfg.Dir, unit: 1, public: l.cfg.Chain.Spec == devChain}
+	return &decoder{src: l.src, ctx: ctx, pluginType: l.pluginType, dir: l.cfg.Dir, unit: 1, public: devChain(l.cfg.Chain.Spec)}
 }

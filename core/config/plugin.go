@@ -73,7 +73,7 @@ func (c *Config) DecodePlugin(id PluginID, s schema.Block) (PluginConfig, Diagno
 		return PluginConfig{}, c.sources.finish(hcl.Diagnostics{problem(CodePluginSchema, hclRange(p.Range),
 			fmt.Sprintf("plugin.%s describes its configuration wrongly", id), err.Error()+". This is a defect of the plugin: tell its author.")})
 	}
-	d := decoder{src: c.sources, ctx: c.scope.context(), pluginType: newPluginType(), dir: c.Dir, unit: int64(time.Millisecond), public: c.Chain.Spec == devChain}
+	d := decoder{src: c.sources, ctx: c.scope.context(), pluginType: newPluginType(), dir: c.Dir, unit: int64(time.Millisecond), public: devChain(c.Chain.Spec)}
 	value, found := d.decode(p.config, b)
 	if found.HasErrors() {
 		return PluginConfig{}, c.sources.finish(found)

@@ -42,7 +42,7 @@ func (d *Driver) carryOut(ctx context.Context, c *crew, effect consensus.Effect)
 	case consensus.Fetch:
 		c.start("fetching", func() error { d.fetch(ctx, e); return nil })
 	case consensus.Behind:
-		d.opt.Log.Warn("a certified block is far ahead: sync is due", "height", e.Height, "peer", e.From)
+		d.opt.Log.Debug("a certified block is far ahead: sync is due", "height", e.Height, "peer", e.From)
 	case consensus.Evidence:
 		d.opt.Log.Error("an authority approved two blocks in one slot", "key", e.Key, "slot", e.First.Header.Slot)
 		d.opt.Observer.Evidence(e)

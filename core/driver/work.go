@@ -13,12 +13,21 @@ import (
 	"github.com/alys-node/alys/sdk/engine"
 )
 
-// job is one order for the engine's goroutine; one of build, judge (or header alone: the body is not here) and advance.
+// job is one order for the engine's goroutine; one of build, judge (or header alone: the body is not here), advance and
+// synced.
 type job struct {
 	build   *consensus.Build
 	judge   *block.Block
 	header  chain.Header
 	advance *consensus.Advance
+	synced  *synced
+}
+
+// synced is a run of blocks that came by sync. done has room for the outcome.
+type synced struct {
+	blocks []*block.Block
+	qc     block.QC
+	done   chan error
 }
 
 // forkchoiceTimeout is the longest that one order of heads is waited for; it is given again before the next order.
@@ -42,6 +51,12 @@ func (d *Driver) work(ctx context.Context) error {
 			d.build(ctx, *j.build, &behind)
 		case j.advance != nil:
 			if err := d.advance(ctx, *j.advance, &behind); err != nil {
+				return err
+			}
+		case j.synced != nil:
+			err := d.importBlocks(ctx, *j.synced)
+			j.synced.done <- err
+			if err != nil && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrInvalid) {
 				return err
 			}
 		default:
@@ -202,4 +217,50 @@ func (d *Driver) isOwn(slot chain.Slot, height chain.Height) bool {
 		return false
 	}
 	return slices.Contains(d.opt.Self, set.Keys[i])
+}
+
+// Import executes and stores a run of blocks that came by sync, parents first, and then lets consensus move the heads. The
+// caller has verified that qc certifies the last and that the blocks are linked. It returns when all of them are stored:
+// ErrUnavailable when the engine did not answer or too many orders wait for it, ErrInvalid when a block breaks the chain's
+// rules or its parent is not stored; both leave stored what came before.
+func (d *Driver) Import(ctx context.Context, blocks []*block.Block, qc block.QC) error {
+	s := &synced{blocks: blocks, qc: qc, done: make(chan error, 1)}
+	select {
+	case d.jobs <- job{synced: s}:
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, errQueueFull)
+	}
+	select {
+	case err := <-s.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// importBlocks stores a run of blocks and tells consensus of each.
+func (d *Driver) importBlocks(ctx context.Context, s synced) error {
+	for i, b := range s.blocks {
+		if !d.opt.Chain.Has(b.Header.Parent) {
+			return fmt.Errorf("%w: block %d: its parent %s is not stored", ErrInvalid, b.Header.Height, b.Header.Parent.Short())
+		}
+		if err := d.opt.Chain.CheckBody(b); err != nil {
+			return fmt.Errorf("%w: block %d: %w", ErrInvalid, b.Header.Height, err)
+		}
+		verdict, reason, err := d.verdict(ctx, job{judge: b, header: b.Header})
+		switch {
+		case err != nil:
+			return err
+		case verdict == consensus.VerdictInvalid:
+			return fmt.Errorf("%w: block %d: %s", ErrInvalid, b.Header.Height, reason)
+		case verdict == consensus.VerdictUnknown:
+			return fmt.Errorf("%w: block %d: %s", ErrUnavailable, b.Header.Height, reason)
+		}
+		e := consensus.Imported{Proposal: consensus.Proposal{Header: b.Header, ParentQC: b.ParentQC}}
+		if i == len(s.blocks)-1 {
+			e.QC = &s.qc
+		}
+		d.post(ctx, e)
+	}
+	return nil
 }

@@ -184,7 +184,7 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 	n.book.learn(id, told.addrs)
 	n.metrics.Peers.Set(float64(count))
 	if !known {
-		n.log.Info("peer connected", "peer", id, "address", m.addr, "client", s.Client, "head", s.Head.Header.Height, "inbound", inbound)
+		n.log.Info("peer connected", "peer", id, "address", m.addr.String(), "client", s.Client, "head", s.Head.Header.Height, "inbound", inbound)
 	}
 	n.changed(p)
 	n.telling.Unlock()

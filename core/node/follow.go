@@ -43,7 +43,7 @@ func (n *Node) followBlocks(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case a := <-n.collect:
-			n.wheel.Publish(tip(a.Head.Height))
+			n.follower.Advanced(a.Head.Height)
 			_, _, finalized := n.chain.Heads()
 			n.metrics.Height.WithLabelValues("finalized").Set(float64(finalized.Height))
 			n.metrics.Slot.Set(float64(n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli()))))

@@ -17,8 +17,10 @@ import (
 	"github.com/alys-node/alys/core/chaos"
 	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/driver"
+	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/host"
+	"github.com/alys-node/alys/core/network"
 	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/core/store"
 	"github.com/alys-node/alys/core/swap"
@@ -66,6 +68,11 @@ type Node struct {
 	tree     *tree
 	chaos    *chaos.Chaos // nil but for Options.Chaos
 
+	network  *network.Network // nil without peers
+	peers    *peers
+	verifier *verifier
+	follower *follow.Follower
+
 	wallet *wallet.Proxy
 	server *telemetry.Server
 	admin  *admin.Server
@@ -101,7 +108,7 @@ func New(ctx context.Context, o Options) (*Node, error) {
 	return n, nil
 }
 
-// open opens the parts in start order: store, guard, chain, host, routes, listeners.
+// open opens the parts in start order: store, guard, chain, network, host, routes, listeners.
 func (n *Node) open(ctx context.Context) error {
 	c := n.opt.Config
 	if err := supported(c); err != nil {
@@ -135,6 +142,9 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.chain, err = ledger.Open(ctx, ledger.Options{Spec: n.spec, Store: n.store, Log: n.log.Named("chain")})
 	if err != nil {
+		return err
+	}
+	if err := n.openNetwork(); err != nil {
 		return err
 	}
 	n.carrier = &carrier{store: n.store, chain: n.chain, log: n.log.Named("wallet")}
@@ -191,10 +201,12 @@ func pluginDir(c *config.Config) string {
 // loadSpec reads the chain spec that the configuration names.
 func loadSpec(c *config.Config) (*spec.Spec, error) {
 	if c.Chain.SpecPath == "" {
-		if c.Chain.Spec != "dev" {
-			return nil, fmt.Errorf("there is no built-in chain %q: the built-in one is dev; a spec of your own is named by its path", c.Chain.Spec)
+		s, ok := spec.BuiltIn(c.Chain.Spec)
+		if !ok {
+			return nil, fmt.Errorf("there is no built-in chain %q: there are dev, with one authority, and dev-2 to dev-%d; a spec of your own is named by its path",
+				c.Chain.Spec, spec.MaxDevNodes)
 		}
-		return spec.Dev(), nil
+		return s, nil
 	}
 	raw, err := os.ReadFile(c.Chain.SpecPath)
 	if err != nil {

@@ -50,6 +50,10 @@ chain {
 listener "wallet" {
   address = "127.0.0.1:0"
 }
+listener "p2p" {
+  address = "127.0.0.1:0"
+}
+
 listener "metrics" {
   address = "127.0.0.1:0"
 }

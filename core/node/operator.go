@@ -12,6 +12,7 @@ import (
 
 	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/config"
+	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
@@ -30,6 +31,16 @@ func (n *Node) Status(context.Context) (admin.Status, error) {
 		Roles: map[string]admin.RoleStatus{}, Listeners: n.listeners(), Keys: n.keys(), StartedAt: n.started,
 		MissedOwn: n.watch.missed.Load(), Authored: n.watch.authored.Load(), Services: n.tree.status(),
 	}
+	s.Sync = syncStatus(n.follower.Progress())
+	if n.network != nil {
+		s.PeerID = n.network.ID()
+		for _, p := range n.network.Peers() {
+			s.Peers = append(s.Peers, admin.PeerStatus{
+				ID: string(p.ID), Address: p.Address, Inbound: p.Inbound, Static: p.Static, Head: p.Status.Head.Header.Height,
+				Client: p.Status.Client, RTTMillis: p.RTT.Milliseconds(), Since: p.Since,
+			})
+		}
+	}
 	for _, r := range sw.Rejected {
 		s.Rejected = append(s.Rejected, admin.Rejection{Hash: r.Hash, Reason: r.Reason})
 	}
@@ -37,6 +48,13 @@ func (n *Node) Status(context.Context) (admin.Status, error) {
 		s.Roles[string(r.Role)] = n.roleStatus(r, sw)
 	}
 	return s, nil
+}
+
+func syncStatus(p follow.Progress) admin.SyncStatus {
+	return admin.SyncStatus{
+		Stage: string(p.Stage), Reason: p.Reason, Cursor: p.Cursor, Target: p.Target, Downloading: p.Downloading,
+		BufferedBytes: p.BufferedBytes, BlocksPerSecond: p.PerSecond, SecondsLeft: p.Left().Seconds(),
+	}
 }
 
 func (n *Node) roleStatus(r swap.RoleStatus, s swap.Status) admin.RoleStatus {
@@ -107,6 +125,11 @@ func (n *Node) listeners() map[string]string {
 	out := map[string]string{"admin": n.opt.Config.Node.AdminSocket}
 	if n.wallet != nil {
 		out["wallet"] = n.wallet.Addr().String()
+	}
+	if n.network != nil {
+		if addrs := n.network.Addresses(); len(addrs) > 0 {
+			out["p2p"] = addrs[0]
+		}
 	}
 	if n.server != nil {
 		out["metrics"] = n.server.Addr().String()

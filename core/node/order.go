@@ -46,9 +46,13 @@ func (n *Node) runCore(ctx context.Context, cancel context.CancelCauseFunc) erro
 	stages := []*part{
 		n.tree.has(stageSwap, n.swap.Run),
 		n.tree.has(stageSync, n.wheel.Run),
+		n.tree.has(stageFollow, n.follower.Run),
 		n.tree.has(stageConsensus, d.Run),
 		n.tree.has(stageTransactions, n.followBlocks),
 		n.tree.has(stageConfiguration, n.watchFile),
+	}
+	if n.network != nil {
+		stages = append(stages, n.tree.has(stageNetwork, n.network.Run))
 	}
 	done := make(chan error, len(stages))
 	for _, s := range stages {
@@ -101,14 +105,14 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 		return nil, err
 	}
 	schedule := n.spec.Agreement()
-	machine, err := consensus.New(consensus.Config{Genesis: n.chain.Genesis().Header, Schedule: schedule, Self: self}, restored)
+	machine, err := consensus.New(consensus.Config{Genesis: n.chain.Genesis().Header, Schedule: schedule, Self: self, Verifier: n.verifier}, restored)
 	if err != nil {
 		return nil, err
 	}
 	head, safe, _ := n.chain.Heads()
 	d := driver.New(driver.Options{
 		Machine: machine, Schedule: schedule, Self: self, Bodies: bodies, Heads: driver.Heads{Head: head, Safe: safe},
-		Chain: book{n.chain}, Engine: n.executor, Network: alone{}, Observer: n.watch, Now: time.Now, Log: n.log.Named("consensus"),
+		Chain: book{n.chain}, Engine: n.executor, Network: n.sending(), Observer: n.watch, Now: time.Now, Log: n.log.Named("consensus"),
 		Signer: &authority{guard: n.guard, route: n.routes.approvals, holds: n.live.holds, slotTime: n.spec.SlotDuration},
 	})
 	n.mu.Lock()
@@ -176,6 +180,9 @@ func (n *Node) close(ctx context.Context) error {
 	}
 	if n.wallet != nil {
 		stage("wallet", func(context.Context) error { return n.wallet.Close() })
+	}
+	if n.network != nil {
+		stage("network", func(context.Context) error { return n.network.Close() })
 	}
 	if n.swap != nil {
 		stage("plugins", n.swap.Close)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
@@ -15,6 +16,7 @@ import (
 	"github.com/alys-node/alys/sdk/engine"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
+	"github.com/alys-node/alys/sdk/syncer"
 	"github.com/alys-node/alys/sdk/wire"
 )
 
@@ -27,7 +29,13 @@ func (n *Node) openRoles() error {
 	n.live = &processes{live: map[route.ID]*process{}}
 	n.routes = newRoutes(n.watch)
 	n.blocks = newBlocks(c)
-	n.wheel = newWheel(n.routes.sync, n.chain, n.log.Named("sync"))
+	n.follower = follow.New(follow.Options{
+		Schedule: n.spec.Agreement(), Verifier: n.verifier, Network: fetcher{n.network}, Importer: importer{n.consensus}, Log: n.log.Named("sync"),
+		Heads:   func() (head, safe chain.Ref) { head, safe, _ = n.chain.Heads(); return head, safe },
+		Has:     book{n.chain}.Has,
+		Publish: func(e syncer.Event) { n.wheel.Publish(e) },
+	})
+	n.wheel = newWheel(n.routes.sync, n.follower)
 	n.executor = &executor{slotTime: n.spec.SlotDuration, writer: route.NewWriter(n.routes.engine, route.WriterOptions[engine.Engine]{
 		IsBehind: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 		CatchUp:  func(ctx context.Context, _ route.ID, e engine.Engine) error { return n.catchUp(ctx, e) },

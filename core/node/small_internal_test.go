@@ -26,7 +26,6 @@ func TestWhatThisVersionDoesNotDoIsRefusedInWords(t *testing.T) {
 		"bitcoin":          func(c *config.Config) { c.Bitcoin = &config.Bitcoin{} },
 		`listener "admin"`: func(c *config.Config) { c.Listeners.Admin.Enabled = true },
 		"otlp_endpoint":    func(c *config.Config) { c.Telemetry.OTLPEndpoint = "http://x" },
-		"peers":            func(c *config.Config) { c.Network.Bootnodes = []string{"/ip4/127.0.0.1"} },
 		"backup.interval":  func(c *config.Config) { c.Backup.Interval = time.Hour },
 		"log_level of plugin": func(c *config.Config) {
 			p := *c.Plugins[0]

@@ -8,9 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
-	ledger "github.com/alys-node/alys/core/chain"
+	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/syncer"
@@ -19,41 +17,23 @@ import (
 // wheel is the sync role: a stream of events to the strategy that has the wheel, and of its orders.
 type wheel = route.Stream[syncer.Strategy, syncer.Event, syncer.Order]
 
-// creditGrant is how many orders a strategy may give before an event grants more.
-const creditGrant = 64
-
-// errNoPeer answers an order that names a peer: this version has no network, so there is nobody to fetch from.
-var errNoPeer = fmt.Errorf("%w: no such peer", syncer.ErrBadOrder)
-
-// newWheel connects the sync role. The node is its own authority: what it has is all there is, and a strategy that is
-// told so has nothing to order but Complete.
-func newWheel(r *route.Route[syncer.Strategy], c *ledger.Chain, log hclog.Logger) *wheel {
+// newWheel connects the sync role with the data plane that carries out its orders.
+func newWheel(r *route.Route[syncer.Strategy], f *follow.Follower) *wheel {
 	return route.NewStream(r, route.StreamOptions[syncer.Strategy, syncer.Event, syncer.Order]{
 		Serve: func(ctx context.Context, s syncer.Strategy, session *route.Session[syncer.Event, syncer.Order]) error {
 			return s.Run(ctx, session)
 		},
-		Snapshot: func(e route.Epoch) syncer.Event {
-			head, _, _ := c.Heads()
-			return syncer.Event{
-				Epoch: syncer.Epoch(e), Credits: creditGrant, Snapshot: &syncer.Snapshot{Cursor: head.Height, Target: head.Height},
-			}
-		},
-		Stamp:   func(e syncer.Event, epoch route.Epoch) syncer.Event { e.Epoch = syncer.Epoch(epoch); return e },
-		EpochOf: func(o syncer.Order) route.Epoch { return route.Epoch(o.Epoch) },
-		Handle: func(_ context.Context, o syncer.Order) error {
-			log.Debug("order of the sync strategy", "order", o)
-			if o.Assign != nil {
-				return errNoPeer
-			}
-			return nil
-		},
-		Waiting: func() bool { return false },
+		Snapshot: func(e route.Epoch) syncer.Event { return stamped(f.Snapshot(), e) },
+		Stamp:    stamped,
+		EpochOf:  func(o syncer.Order) route.Epoch { return route.Epoch(o.Epoch) },
+		Handle:   f.Handle,
+		Waiting:  f.Waiting,
 	})
 }
 
-// tip tells the strategy that the chain grew.
-func tip(h chain.Height) syncer.Event {
-	return syncer.Event{Credits: 1, Tip: &syncer.Tip{Cursor: h, Target: h}}
+func stamped(e syncer.Event, epoch route.Epoch) syncer.Event {
+	e.Epoch = syncer.Epoch(epoch)
+	return e
 }
 
 // Trace limits: a strategy that does not finish a small trace in this many orders is not sane.

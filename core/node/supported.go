@@ -23,8 +23,6 @@ func supported(c *config.Config) error {
 		return unsupported(`block listener "admin"`, "operators use the unix socket in the data folder")
 	case c.Telemetry.OTLPEndpoint != "":
 		return unsupported("telemetry.otlp_endpoint", "traces are not exported; metrics are on the metrics listener")
-	case len(c.Network.Bootnodes)+len(c.Network.StaticPeers) > 0:
-		return unsupported("peers in block network", "this version runs a chain with one authority on one node")
 	case c.Backup.Interval > 0:
 		return unsupported("backup.interval", "stop the node and copy its data folder")
 	}

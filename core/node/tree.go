@@ -20,9 +20,11 @@ import (
 const (
 	stageSwap          = "swap"
 	stageSync          = "sync"
+	stageFollow        = "import"
 	stageConsensus     = "consensus"
 	stageTransactions  = "transactions"
 	stageConfiguration = "configuration"
+	stageNetwork       = "network"
 
 	serviceAdmin   = "admin"
 	serviceMetrics = "metrics" // and the console
@@ -56,9 +58,10 @@ func newTree(m *telemetry.Metrics, log hclog.Logger) *tree {
 	for _, name := range []string{serviceAdmin, serviceMetrics, serviceWallet, serviceChaos} {
 		t.parts = append(t.parts, &part{tree: t, name: name, group: admin.GroupServices})
 	}
-	for _, name := range []string{stageSwap, stageSync, stageConsensus, stageTransactions, stageConfiguration} {
+	for _, name := range []string{stageSwap, stageSync, stageFollow, stageConsensus, stageTransactions, stageConfiguration} {
 		t.parts = append(t.parts, &part{tree: t, name: name, group: admin.GroupCore, state: partStarting, since: time.Now()})
 	}
+	t.parts = append(t.parts, &part{tree: t, name: stageNetwork, group: admin.GroupCore}) // unless the node has no peers
 	return t
 }
 

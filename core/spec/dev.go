@@ -43,6 +43,24 @@ func Dev() *Spec { return DevNodes(1) }
 // chains. The execution layer is at Shanghai, so that engine v4 can run it and the step to v5 can be tried.
 func DevNodes(n int) *Spec { return mustDev(n, nil) }
 
+// BuiltIn is the built-in chain of a name: "dev", and "dev-N" for DevNodes(N) with N from 2 to MaxDevNodes. It reports
+// false for every other name.
+func BuiltIn(name string) (*Spec, bool) {
+	for n := 1; n <= MaxDevNodes; n++ {
+		if name == devName(n) {
+			return DevNodes(n), true
+		}
+	}
+	return nil, false
+}
+
+func devName(n int) string {
+	if n == 1 {
+		return "dev"
+	}
+	return fmt.Sprintf("dev-%d", n)
+}
+
 // DevPrague is DevNodes with Cancun and Prague from the first block.
 func DevPrague(n int) *Spec { return mustDev(n, new(uint64(0))) }
 
@@ -82,12 +100,8 @@ func devFile(n int, prague *uint64) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	name := "dev"
-	if n > 1 {
-		name = fmt.Sprintf("dev-%d", n)
-	}
 	return file{
-		Name: name, ChainID: DevChainID, AuxChainID: 0xa1a5, Dev: true,
+		Name: devName(n), ChainID: DevChainID, AuxChainID: 0xa1a5, Dev: true,
 		Slots:       []fileSlots{{MS: 2000}},
 		Authorities: []fileSet{set},
 		GasLimit:    30_000_000,

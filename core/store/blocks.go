@@ -58,6 +58,9 @@ func (s *Store) Block(h chain.Hash) (*block.Block, error) {
 	return b, nil
 }
 
+// Encoded returns a block's canonical encoding by block hash as it is stored, undecoded, or ErrNotFound.
+func (s *Store) Encoded(h chain.Hash) ([]byte, error) { return s.read(hashKey(prefixBlock, h)) }
+
 // Header returns a block's header by block hash, or ErrNotFound.
 func (s *Store) Header(h chain.Hash) (chain.Header, error) {
 	key := hashKey(prefixHeader, h)

@@ -31,6 +31,7 @@ func Build(dir string) (Binaries, error) {
 		filepath.Join(b.Plugins, "alys-signer-local"):    "plugins/signer/local",
 		filepath.Join(b.Plugins, "alys-engine-v5"):       "plugins/engine/v5",
 		filepath.Join(b.Plugins, "alys-sync-sequential"): "plugins/sync/sequential",
+		filepath.Join(b.Plugins, "alys-sync-parallel"):   "plugins/sync/parallel",
 	} {
 		args := []string{"build", "-trimpath", "-o", output}
 		if os.Getenv("ALYS_COVER") != "" {

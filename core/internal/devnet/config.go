@@ -39,6 +39,10 @@ listener "metrics" {
   address = "$METRICS"
 }
 
+listener "p2p" {
+  address = "127.0.0.1:0"
+}
+
 $EXTRA
 
 plugin "signer" "local" {

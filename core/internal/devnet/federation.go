@@ -1,0 +1,109 @@
+package devnet
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/alys-node/alys/core/node"
+	"github.com/alys-node/alys/core/store"
+	"github.com/alys-node/alys/sdk/chain"
+)
+
+// NewFederation prepares a development federation of count nodes that know each other, and starts none.
+func NewFederation(t testing.TB, bin Binaries, count int) []*Node {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "alys-fed-") //nolint:usetesting // t.TempDir is too long for the sockets below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := make([]node.DevPorts, count)
+	for i := range ports {
+		for _, p := range []*int{&ports[i].Wallet, &ports[i].Metrics, &ports[i].P2P} {
+			if *p, err = portNumber(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	paths, err := node.PrepareFederation(dir, count, func(i int) node.DevPorts { return ports[i] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := make([]*Node, count)
+	for i, path := range paths {
+		nodes[i] = &Node{
+			Dir: filepath.Dir(path), t: t, bin: bin, program: bin.Alys, pressure: readPressure(),
+			wallet: fmt.Sprintf("127.0.0.1:%d", ports[i].Wallet), metrics: fmt.Sprintf("127.0.0.1:%d", ports[i].Metrics),
+		}
+	}
+	t.Cleanup(func() {
+		for _, n := range nodes {
+			n.Kill()
+		}
+		for _, n := range nodes {
+			n.killTree()
+			if t.Failed() {
+				t.Logf("%s's log ends:\n%s", filepath.Base(n.Dir), n.LogTail(40))
+			}
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return nodes
+}
+
+func portNumber() (int, error) {
+	address, err := freePort()
+	if err != nil {
+		return 0, err
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}
+
+// Forget removes everything that a stopped node has of the chain; its configuration, its keys with the signer's own
+// record of what they signed, and its peer identity stay.
+func (n *Node) Forget() {
+	n.t.Helper()
+	entries, err := os.ReadDir(n.Dir)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case "alys.hcl", "keys", "p2p.key", "alys.log", "stdout":
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(n.Dir, e.Name())); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// SafeBlocks reads the disk of a stopped node: the canonical hashes up to its safe block, from height 1 on.
+func (n *Node) SafeBlocks() (hashes []chain.Hash, err error) {
+	s, err := store.Open(store.Options{Dir: n.Dir})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close() //nolint:errcheck // only read
+	heads, err := s.Heads()
+	if err != nil {
+		return nil, err
+	}
+	for h := chain.Height(1); h <= heads.Safe.Height; h++ {
+		hash, err := s.Canonical(h)
+		if err != nil {
+			return nil, fmt.Errorf("block %d: %w", h, err)
+		}
+		hashes = append(hashes, hash)
+	}
+	return hashes, nil
+}

@@ -1,0 +1,95 @@
+package devnet_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/alys-node/alys/core/internal/devnet"
+	"github.com/alys-node/alys/sdk/chain"
+)
+
+// height waits until nodes that run have a head and a safe block of at least so much.
+func height(t *testing.T, limit time.Duration, head, safe chain.Height, nodes ...*devnet.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		n.Until("the chain grows", limit, func() bool {
+			s, ok := n.TryStatus()
+			return ok && s.Head.Height >= head && s.Safe.Height >= safe
+		})
+	}
+}
+
+// TestEndToEndFederation: three authorities agree; with one dead the chain goes on and becomes safe; with two dead it
+// stands; one that comes back makes it go on; one that lost all it had of the chain gets it from its peers, past what
+// consensus fetches by itself, and takes part; and when all were dead they go on where they were.
+func TestEndToEndFederation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	t.Parallel()
+	nodes := devnet.NewFederation(t, binaries, 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	for _, n := range nodes {
+		n.Launch()
+	}
+	height(t, time.Minute, 4, 3, nodes...)
+
+	c.Kill()
+	dead := a.Status()
+	height(t, 2*time.Minute, dead.Head.Height+6, dead.Safe.Height+4, a, b)
+
+	b.Kill()
+	stands := a.Status().Head.Height
+	select {
+	case <-time.After(8 * time.Second): // four slots, one of them ours at least
+	case <-t.Context().Done():
+		t.Fatal("the test ended")
+	}
+	if s := a.Status(); s.Head.Height > stands+1 { // what was approved by both before the kill may still be notarized
+		t.Errorf("one of three went on from %d to %d", stands, s.Head.Height)
+	}
+	b.Launch()
+	height(t, time.Minute, stands+2, 0, a, b)
+
+	height(t, 3*time.Minute, 24, 20, a, b)
+	c.UntilGone(10 * time.Second)
+	c.Forget()
+	c.Launch()
+	start := time.Now()
+	height(t, time.Minute, 24, 20, c)
+	t.Logf("one that knew only genesis was at height 24 after %s", time.Since(start).Round(time.Millisecond))
+	before := c.Status().Authored
+	c.Until("it authors again", 2*time.Minute, func() bool { s, ok := c.TryStatus(); return ok && s.Authored > before })
+
+	for _, n := range nodes {
+		n.Kill()
+	}
+	for _, n := range nodes {
+		n.UntilGone(10 * time.Second)
+	}
+	for _, n := range nodes {
+		n.Launch()
+	}
+	var at chain.Height
+	a.Until("all answer", time.Minute, func() bool { s, ok := a.TryStatus(); at = s.Head.Height; return ok && s.Ready })
+	height(t, time.Minute, at+4, at, nodes...)
+
+	var longest []chain.Hash
+	for _, n := range nodes {
+		n.Stop()
+		n.UntilGone(10 * time.Second)
+		safe, err := n.SafeBlocks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for h := range min(len(safe), len(longest)) {
+			if safe[h] != longest[h] {
+				t.Fatalf("height %d is safe with %s on one node and with %s on another", h+1, longest[h], safe[h])
+			}
+		}
+		if len(safe) > len(longest) {
+			longest = safe
+		}
+	}
+	t.Logf("%d safe blocks, the same in all stores", len(longest))
+}
