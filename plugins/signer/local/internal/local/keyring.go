@@ -157,7 +157,8 @@ func (k *keyring) confirm(ctx context.Context, password []byte) error {
 	if len(all) == 0 {
 		return fmt.Errorf("the keystore folder holds no key to unlock: make one with %s: %w", newWithPassword, signer.ErrRefused)
 	}
-	for _, ks := range quickFirst(all) {
+	slices.SortFunc(all, byPace)
+	for _, ks := range all {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -168,18 +169,15 @@ func (k *keyring) confirm(ctx context.Context, password []byte) error {
 	return fmt.Errorf("it fits none of %d keystores, which are open already: %w", len(all), signer.ErrWrongPassword)
 }
 
-// quickFirst sorts keystores by how quickly they open.
-func quickFirst(all []*keystore.Keystore) []*keystore.Keystore {
-	slices.SortStableFunc(all, func(a, b *keystore.Keystore) int {
-		switch {
-		case a.Slow() == b.Slow():
-			return 0
-		case b.Slow():
-			return -1
-		}
-		return 1
-	})
-	return all
+// byPace orders keystores by how quickly they open.
+func byPace(a, b *keystore.Keystore) int {
+	switch {
+	case a.Slow() == b.Slow():
+		return 0
+	case b.Slow():
+		return -1
+	}
+	return 1
 }
 
 func (k *keyring) stores() []*keystore.Keystore {
