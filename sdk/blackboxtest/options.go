@@ -98,7 +98,7 @@ func Rows() []Row {
 		{"deadlines", "calls end with their deadline", config, checkDeadlines},
 		{"sigterm", "SIGTERM is ignored until Drain", config, checkSigterm},
 		{"sigstop", "frozen it is seen, and can be killed", config, checkSigstop},
-		{"big-message", "a message of 32 MiB does not kill it", handshake, checkBigMessage},
+		{"big-message", "a message of 32 MiB is answered", handshake, checkBigMessage},
 		{"kill-9", "after kill -9 it goes on from its folder", config, checkKill},
 		{"orphan", "it ends when its host is killed", handshake, checkOrphan},
 		{"logs", "its logs have levels and no secrets", config, checkLogs},

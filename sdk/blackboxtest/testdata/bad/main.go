@@ -28,7 +28,7 @@ func main() {
 	early(fault)
 	newPlugin := func(log hclog.Logger) lifecycle.Plugin { return choose(fault, log) }
 	switch fault {
-	case "bare", "lingers", "noise", "future":
+	case "bare", "lingers", "noise", "future", "narrow":
 		bare(fault, newPlugin(hclog.New(&hclog.LoggerOptions{JSONFormat: true})))
 	default:
 		plugin.Serve(newPlugin)
@@ -90,7 +90,11 @@ func bare(fault string, p lifecycle.Plugin) {
 		VersionedPlugins: served,
 		Logger:           hclog.NewNullLogger(),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, wire.ServerOptions()...)...)
+			opts = append(opts, wire.ServerOptions()...)
+			if fault == "narrow" {
+				opts = append(opts, grpc.MaxRecvMsgSize(4<<20)) // gRPC's own default
+			}
+			return grpc.NewServer(opts...)
 		},
 	})
 	if fault == "lingers" {
