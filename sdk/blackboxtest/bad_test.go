@@ -74,6 +74,8 @@ func bad() []struct{ fault, row, says string } {
 		{"bare", "orphan", "it drains and ends by itself"},
 		{"plainlog", "logs", "not JSON: configured"},
 		{"telltale", "logs", `the value of "password" is there`},
+		{"escapes", "logs", `the value of "password" is there`},
+		{"nested", "logs", `the value of "login.token" is there`},
 		{"noise", "stdout", `among them "configured"`},
 		{"leaky", "leaks", "leave no file descriptor open"},
 		{"litters", "leaks", "it leaves no temporary file"},
@@ -105,10 +107,14 @@ func TestBadPluginsAreFound(t *testing.T) {
 		t.Run(b.fault+" "+b.row, func(t *testing.T) {
 			t.Parallel() // mostly they wait
 			config := `{"password":"correct horse","count":1}`
-			if b.fault == "needs" {
+			switch b.fault {
+			case "needs":
 				config = `{"count":1}`
-			}
-			if slices.Contains([]string{"lies", "idle"}, b.fault) {
+			case "escapes":
+				config = `{"password":"correct <\"horse\">","count":1}`
+			case "nested":
+				config = `{"login":[{"token":"battery"},{"token":"staple"}]}`
+			case "lies", "idle":
 				config = `{}`
 			}
 			out, failed := suite(t, filepath.Join(dir, "bad-"+b.fault), b.row, config, patience(b.fault, b.row))
