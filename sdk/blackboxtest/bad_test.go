@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -181,10 +182,66 @@ func TestReadmeExplainsEveryRow(t *testing.T) {
 	}
 }
 
+// TestHardenedPluginIsSeenByRootOnly is of a plugin that closes itself to other processes of its user, as signers do: a
+// suite that cannot look must not call it clean.
+func TestHardenedPluginIsSeenByRootOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("this system has no /proc")
+	}
+	open, err := os.MkdirTemp("", "alys") //nolint:usetesting // t.TempDir is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(open) })
+	program, path := filepath.Join(open, "suite"), filepath.Join(open, "bad-hardened")
+	for to, from := range map[string]string{program: os.Args[0], path: filepath.Join(compiled(t), "plugin")} {
+		raw, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, raw, 0o755); err != nil { //nolint:gosec // a program for another user
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // for another user
+		t.Fatal(err)
+	}
+	anybody := &syscall.SysProcAttr{}
+	if os.Geteuid() == 0 {
+		anybody.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+	}
+	const config = `{"password":"correct horse","count":1}`
+	for _, row := range []string{"probe", "leaks"} {
+		out, failed := suiteAs(t, anybody, program, path, row, config, "20s")
+		if !slices.Contains(failed, row) || !strings.Contains(out, "not run: run the suite as root") {
+			t.Errorf("%s has run as any user:\n%s", row, out)
+		}
+		if os.Geteuid() != 0 {
+			continue
+		}
+		if out, failed := suite(t, path, row, config, "20s"); len(failed) > 0 {
+			t.Errorf("%s fails as root:\n%s", row, out)
+		}
+	}
+}
+
 // suite runs one row, or all, in a process of its own, and gives the rows that failed.
 func suite(t *testing.T, path, row, config, call string) (out string, failed []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.timeout=10m", "-test.run=^TestSubject$/"+row)
+	return suiteAs(t, nil, os.Args[0], path, row, config, call)
+}
+
+// suiteAs is suite as another user, who may not reach the test's own program.
+func suiteAs(t *testing.T, as *syscall.SysProcAttr, program, path, row, config, call string) (out string, failed []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "-test.v", "-test.timeout=10m", "-test.run=^TestSubject$/"+row)
+	cmd.SysProcAttr = as
+	if as != nil {
+		cmd.Dir = filepath.Dir(program)
+	}
 	cmd.Env = append(os.Environ(), badPath+"="+path, badConfig+"="+config, badCall+"="+call)
 	raw, err := cmd.CombinedOutput()
 	for _, m := range regexp.MustCompile(`(?m)^    --- FAIL: TestSubject/(\S+)`).FindAllStringSubmatch(string(raw), -1) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/enginetest"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugin"
 	"github.com/alys-node/alys/sdk/signertest"
@@ -54,6 +55,8 @@ func early(fault string) {
 		}
 	case "anykind":
 		_ = os.Setenv(h.MagicCookieKey, h.MagicCookieValue)
+	case "hardened":
+		_ = keystore.Harden()
 	case "opens":
 		held, _ = os.Create(filepath.Join(os.Getenv("TMPDIR"), "open"))
 	}
