@@ -78,7 +78,7 @@ func (f *flags) exportKey(cmd *cobra.Command, r admin.ExportKeyRequest, unlock f
 	return node.ExportKeyOffline(cmd.Context(), c, r, unlock)
 }
 
-// checkCopy trusts no signer with a backup: it must be a keystore of this key that the password fits.
+// checkCopy trusts no signer with a backup: it must be a keystore that the password opens, with the secret of this key in it.
 func checkCopy(raw []byte, r admin.ExportKeyRequest) error {
 	ks, err := keystore.Parse(raw)
 	if err != nil {
@@ -87,5 +87,11 @@ func checkCopy(raw []byte, r admin.ExportKeyRequest) error {
 	if ks.ID() != signer.KeyID(r.Key) {
 		return fmt.Errorf("it is of %s", ks.ID())
 	}
-	return ks.CheckPassword(r.Password)
+	_ = keystore.Harden() // a backup that nobody opened is worth less than one opened on a system that cannot
+	secret, err := ks.Open(r.Password)
+	if err != nil {
+		return err
+	}
+	secret.Destroy()
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ const suiteName = "alys-conformance"
 type pluginTest struct {
 	path, config, kind, run, suite string
 	keepsNothing                   bool
+	keysRefuse                     []string
 	callTimeout                    time.Duration
 	json                           bool
 }
@@ -38,7 +40,8 @@ func newPluginTest(f *flags) *cobra.Command {
 		Long: "Start the binary as the node does, some dozens of times, and print a scored table: handshake, versions, schema, bad\n" +
 			"config, deadlines, signals, large messages, kill -9, logs, leaks, and the contract of its kind. Each row that fails says\n" +
 			"what was expected, what was seen, and where it is explained. Exit code 0 means that every row passes; a row that could not\n" +
-			"run has not passed. The suite signs with the keys that the configuration names: give it keys that are for tests only.",
+			"run has not passed. The suite signs with the keys that the configuration names, and has a signer with key administration add\n" +
+			"keys to the same folder: give it a folder that is for tests only.",
 		Example: "  alys plugin test ./alys-signer-file --config block.hcl\n  alys plugin test ./alys-engine-mine --run 'kill-9|contract' --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +54,7 @@ func newPluginTest(f *flags) *cobra.Command {
 	l.StringVar(&t.kind, "kind", "", "signer, engine or sync (default: found out)")
 	l.StringVar(&t.run, "run", "", "only rows whose name matches, such as 'sig|kill-9' or 'contract/a_floor'")
 	l.BoolVar(&t.keepsNothing, "keeps-nothing", false, "the signer's guard is in memory, as its documentation says")
+	l.StringSliceVar(&t.keysRefuse, "keys-refuse", nil, "what of key administration the signer refuses, as its documentation says: import, export, remove")
 	l.DurationVar(&t.callTimeout, "call-timeout", 20*time.Second, "how long one call may take")
 	l.StringVar(&t.suite, "suite", "", "the program with the suite (default: "+suiteName+" beside alys)")
 	return cmd
@@ -69,6 +73,11 @@ func (t *pluginTest) do(cmd *cobra.Command) error {
 	case "", "signer", "engine", "sync":
 	default:
 		return fmt.Errorf("--kind %q: there are signer, engine and sync", t.kind)
+	}
+	for _, what := range t.keysRefuse {
+		if !slices.Contains([]string{"import", "export", "remove"}, what) {
+			return fmt.Errorf("--keys-refuse %q: there are import, export and remove", what)
+		}
 	}
 	d, err := t.describe(cmd.Context())
 	if err != nil {
@@ -214,6 +223,7 @@ func (t *pluginTest) block(cmd *cobra.Command, d described) ([]byte, error) {
 func (t *pluginTest) request(block []byte) []byte {
 	raw, err := json.Marshal(map[string]any{
 		"path": t.path, "kind": t.kind, "config": json.RawMessage(block), "keeps_nothing": t.keepsNothing,
+		"keys_refuse":  t.keysRefuse,
 		"call_seconds": max(1, int(t.callTimeout/time.Second)),
 	})
 	if err != nil {

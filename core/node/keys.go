@@ -141,7 +141,7 @@ func keyError(err error) error {
 	case errors.Is(err, signer.ErrWrongPassword):
 		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "nothing was changed; try the right one"}
 	case errors.Is(err, signer.ErrLocked):
-		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "unlock it first (`alys keys unlock`), or name a password to seal the key under"}
+		return &admin.Error{Code: "refused", Message: err.Error(), Hint: "unlock it first (`alys keys unlock --plugin LABEL`), or name the password to seal the key under (`alys keys new --password-file FILE`)"}
 	case errors.Is(err, signer.ErrUnknownKey):
 		return &admin.Error{Code: "unknown", Message: err.Error(), Hint: "`alys keys list` shows the keys"}
 	case errors.Is(err, lifecycle.ErrUnsupported):

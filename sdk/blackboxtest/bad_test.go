@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,13 +67,16 @@ func bad() []struct{ fault, row, says string } {
 		{"stuck", "deadlines", "no call goes on when its caller is gone"},
 		{"bare", "sigterm", "are ignored until Drain"},
 		{"wrapped", "sigstop", "a frozen process does not answer Health"},
-		{"small", "big-message", "a request of 32 MiB is answered or refused"},
+		{"small", "big-message", "a request of 32 MiB is answered with findings"},
+		{"narrow", "big-message", "a request of 32 MiB is answered with findings"},
 		{"parrot", "big-message", "a finding is a line for a person"},
 		{"forgetful", "kill-9", "the guard still refuses"},
 		{"stale", "kill-9", "another process runs on"},
 		{"bare", "orphan", "it drains and ends by itself"},
 		{"plainlog", "logs", "not JSON: configured"},
 		{"telltale", "logs", `the value of "password" is there`},
+		{"escapes", "logs", `the value of "password" is there`},
+		{"nested", "logs", `the value of "login.token" is there`},
 		{"noise", "stdout", `among them "configured"`},
 		{"leaky", "leaks", "leave no file descriptor open"},
 		{"litters", "leaks", "it leaves no temporary file"},
@@ -104,10 +108,14 @@ func TestBadPluginsAreFound(t *testing.T) {
 		t.Run(b.fault+" "+b.row, func(t *testing.T) {
 			t.Parallel() // mostly they wait
 			config := `{"password":"correct horse","count":1}`
-			if b.fault == "needs" {
+			switch b.fault {
+			case "needs":
 				config = `{"count":1}`
-			}
-			if slices.Contains([]string{"lies", "idle"}, b.fault) {
+			case "escapes":
+				config = `{"password":"correct <\"horse\">","count":1}`
+			case "nested":
+				config = `{"login":[{"token":"battery"},{"token":"staple"}]}`
+			case "lies", "idle":
 				config = `{}`
 			}
 			out, failed := suite(t, filepath.Join(dir, "bad-"+b.fault), b.row, config, patience(b.fault, b.row))
@@ -174,10 +182,66 @@ func TestReadmeExplainsEveryRow(t *testing.T) {
 	}
 }
 
+// TestHardenedPluginIsSeenByRootOnly is of a plugin that closes itself to other processes of its user, as signers do: a
+// suite that cannot look must not call it clean.
+func TestHardenedPluginIsSeenByRootOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("this system has no /proc")
+	}
+	open, err := os.MkdirTemp("", "alys") //nolint:usetesting // t.TempDir is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(open) })
+	program, path := filepath.Join(open, "suite"), filepath.Join(open, "bad-hardened")
+	for to, from := range map[string]string{program: os.Args[0], path: filepath.Join(compiled(t), "plugin")} {
+		raw, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, raw, 0o755); err != nil { //nolint:gosec // a program for another user
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // for another user
+		t.Fatal(err)
+	}
+	anybody := &syscall.SysProcAttr{}
+	if os.Geteuid() == 0 {
+		anybody.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+	}
+	const config = `{"password":"correct horse","count":1}`
+	for _, row := range []string{"probe", "leaks"} {
+		out, failed := suiteAs(t, anybody, program, path, row, config, "20s")
+		if !slices.Contains(failed, row) || !strings.Contains(out, "not run: run the suite as root") {
+			t.Errorf("%s has run as any user:\n%s", row, out)
+		}
+		if os.Geteuid() != 0 {
+			continue
+		}
+		if out, failed := suite(t, path, row, config, "20s"); len(failed) > 0 {
+			t.Errorf("%s fails as root:\n%s", row, out)
+		}
+	}
+}
+
 // suite runs one row, or all, in a process of its own, and gives the rows that failed.
 func suite(t *testing.T, path, row, config, call string) (out string, failed []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.timeout=10m", "-test.run=^TestSubject$/"+row)
+	return suiteAs(t, nil, os.Args[0], path, row, config, call)
+}
+
+// suiteAs is suite as another user, who may not reach the test's own program.
+func suiteAs(t *testing.T, as *syscall.SysProcAttr, program, path, row, config, call string) (out string, failed []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "-test.v", "-test.timeout=10m", "-test.run=^TestSubject$/"+row)
+	cmd.SysProcAttr = as
+	if as != nil {
+		cmd.Dir = filepath.Dir(program)
+	}
 	cmd.Env = append(os.Environ(), badPath+"="+path, badConfig+"="+config, badCall+"="+call)
 	raw, err := cmd.CombinedOutput()
 	for _, m := range regexp.MustCompile(`(?m)^    --- FAIL: TestSubject/(\S+)`).FindAllStringSubmatch(string(raw), -1) {

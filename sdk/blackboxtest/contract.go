@@ -56,6 +56,7 @@ func (c *check) signer() {
 	h := signertest.Harness{
 		Genesis:     c.s.chain.Genesis,
 		Description: c.s.description,
+		Keys:        c.s.o.KeyPolicy,
 		New:         func(t *testing.T) signer.Signer { return start(t, t.TempDir()) },
 	}
 	if !c.s.o.KeepsNothing {

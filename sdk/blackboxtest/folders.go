@@ -83,33 +83,98 @@ func pathsOf(b schema.Block, given map[string]any) []string {
 		}
 	}
 	for _, nested := range b.Blocks {
-		switch v := given[nested.Name].(type) {
-		case map[string]any:
+		for _, v := range blocksOf(given[nested.Name]) {
 			out = append(out, pathsOf(nested, v)...)
-		case []any:
-			for _, e := range v {
-				if m, ok := e.(map[string]any); ok {
-					out = append(out, pathsOf(nested, m)...)
-				}
-			}
 		}
 	}
 	return out
 }
 
+// secret is a sensitive value of the configuration, and the argument that holds it: "block.argument" in a nested block.
+type secret struct{ argument, value string }
+
 // secrets are the sensitive values of the configuration that are long enough to be told from other text.
-func (s *subject) secrets() map[string]string {
+func (s *subject) secrets() []secret {
 	var given map[string]any
 	if json.Unmarshal(s.o.ConfigJSON, &given) != nil {
 		return nil
 	}
-	out := map[string]string{}
-	for _, a := range s.schema.Attributes {
-		if v, ok := given[a.Name].(string); ok && a.Sensitive && len(strings.TrimSpace(v)) >= 4 {
-			out[a.Name] = strings.TrimSpace(v)
+	return secretsOf(s.schema, given, "")
+}
+
+func secretsOf(b schema.Block, given map[string]any, prefix string) []secret {
+	var out []secret
+	for _, a := range b.Attributes {
+		if !a.Sensitive {
+			continue
+		}
+		for _, v := range textsOf(given[a.Name]) {
+			if v = strings.TrimSpace(v); len(v) >= 4 {
+				out = append(out, secret{prefix + a.Name, v})
+			}
+		}
+	}
+	for _, nested := range b.Blocks {
+		for _, v := range blocksOf(given[nested.Name]) {
+			out = append(out, secretsOf(nested, v, prefix+nested.Name+".")...)
 		}
 	}
 	return out
+}
+
+// textsOf are the texts of an argument: one, or those of a list or a map.
+func textsOf(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		out = append(out, v)
+	case []any:
+		for _, e := range v {
+			out = append(out, textsOf(e)...)
+		}
+	case map[string]any:
+		for _, e := range v {
+			out = append(out, textsOf(e)...)
+		}
+	}
+	return out
+}
+
+// blocksOf are the nested blocks of one name: one, or a list of them.
+func blocksOf(v any) []map[string]any {
+	switch v := v.(type) {
+	case map[string]any:
+		return []map[string]any{v}
+	case []any:
+		var out []map[string]any
+		for _, e := range v {
+			if m, ok := e.(map[string]any); ok {
+				out = append(out, m)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// shows reports whether a text holds a value, as it is or as a log in JSON writes it.
+func shows(text, value string) bool {
+	if strings.Contains(text, value) {
+		return true
+	}
+	for _, forHTML := range []bool{true, false} { // encoders differ in <, > and &
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(forHTML)
+		if enc.Encode(value) != nil {
+			return false // a text is always encoded
+		}
+		written := strings.TrimSuffix(strings.TrimPrefix(b.String(), `"`), "\"\n")
+		if strings.Contains(text, written) {
+			return true
+		}
+	}
+	return false
 }
 
 // outside are the files of a list that lie in none of the folders.

@@ -31,12 +31,14 @@ func checkProbe(c *check) {
 	if diff := changed(before, c.s.named()); diff != "" {
 		c.failed("Validate changes nothing of what the configuration names", "%s", diff)
 	}
-	if files := outside(written(p.process.pid)); len(files) > 0 {
+	files, err := written(p.process.pid)
+	if len(files) > 0 {
 		c.failed("before Configure no file is open for writing", "%v", files)
 	}
 	if left := snapshot(p.temp); len(left) > 1 {
 		c.failed("before Configure no temporary file is made", "%s", changed(nil, left))
 	}
+	c.unseen(p, err)
 }
 
 // checkLifecycle goes through the states in their order.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/signertest"
 )
 
 // Bounds that Options may change. They only end what would hang: a sound plugin on a busy machine stays far below.
@@ -26,6 +27,9 @@ type Options struct {
 	// KeepsNothing says that the signer's guard is in memory only and that its documentation says so. What it has signed
 	// before a kill is then held against it only as far as the floor goes that the node raises at every start.
 	KeepsNothing bool
+	// KeyPolicy is what a signer with key administration refuses, and its documentation says so: a refusal that is named
+	// here is wanted. What is not refused is done, in the keystore that ConfigJSON names.
+	KeyPolicy signertest.KeyPolicy
 	// Env are variables of the plugin beside those that the node gives: "NAME=value".
 	Env []string
 	// StartTimeout bounds a start, from exec to health; 0 means 30 s.
@@ -98,7 +102,7 @@ func Rows() []Row {
 		{"deadlines", "calls end with their deadline", config, checkDeadlines},
 		{"sigterm", "SIGTERM is ignored until Drain", config, checkSigterm},
 		{"sigstop", "frozen it is seen, and can be killed", config, checkSigstop},
-		{"big-message", "a message of 32 MiB does not kill it", handshake, checkBigMessage},
+		{"big-message", "a message of 32 MiB is answered", handshake, checkBigMessage},
 		{"kill-9", "after kill -9 it goes on from its folder", config, checkKill},
 		{"orphan", "it ends when its host is killed", handshake, checkOrphan},
 		{"logs", "its logs have levels and no secrets", config, checkLogs},

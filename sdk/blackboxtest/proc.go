@@ -2,6 +2,7 @@ package blackboxtest
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +18,7 @@ func hasProc() bool {
 }
 
 // descendants are the processes, in any group or session, that were started with the plugin's environment and still run.
+// One that closes its environment to others of its user is known by its group or its parent.
 func (p *plug) descendants() []int {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -29,31 +31,41 @@ func (p *plug) descendants() []int {
 		if err != nil || !alive(pid) {
 			continue
 		}
-		if env, err := os.ReadFile(filepath.Join(dir, "environ")); err == nil && bytes.Contains(env, entry) {
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if bytes.Contains(env, entry) || errors.Is(err, os.ErrPermission) && p.isRelative(pid) {
 			out = append(out, pid)
 		}
 	}
 	return out
 }
 
-// alive is false for a process that is gone, or that only waits for somebody to ask how it ended.
-func alive(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
+// isRelative reports whether a process is of the plugin's group, or a child of the plugin.
+func (p *plug) isRelative(pid int) bool {
+	fields := strings.Fields(stat(pid)) // state, parent, group, …
+	if len(fields) < 3 {
 		return false
 	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(after, "Z") && !strings.HasPrefix(after, "X")
+	return fields[1] == strconv.Itoa(p.process.pid) || fields[2] == strconv.Itoa(p.process.cmd.Process.Pid)
+}
+
+// stat is what /proc/PID/stat says after the process' name; empty for a process that is gone.
+func stat(pid int) string {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return ""
+	}
+	return string(text[bytes.LastIndexByte(text, ')')+1:])
+}
+
+// alive is false for a process that is gone, or that only waits for somebody to ask how it ended.
+func alive(pid int) bool {
+	state := strings.TrimSpace(stat(pid))
+	return state != "" && !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
 // frozen reports whether a process is stopped by a signal.
 func frozen(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return false
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(after, "T")
+	return strings.HasPrefix(strings.TrimSpace(stat(pid)), "T")
 }
 
 // name is a process' command, for messages.
@@ -66,12 +78,9 @@ func name(pid int) string {
 }
 
 // descriptors is how many file descriptors a process holds.
-func descriptors(pid int) int {
+func descriptors(pid int) (int, error) {
 	fds, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
-	if err != nil {
-		return 0
-	}
-	return len(fds)
+	return len(fds), err
 }
 
 // Access modes in /proc/PID/fdinfo (fcntl.h).
@@ -81,24 +90,42 @@ const (
 )
 
 // written are the regular files that a process has open for writing.
-func written(pid int) []string {
+func written(pid int) ([]string, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	fds, err := os.ReadDir(dir)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var out []string
 	for _, fd := range fds {
 		target, err := os.Readlink(filepath.Join(dir, fd.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 		if err != nil || !filepath.IsAbs(target) || strings.HasPrefix(target, "/dev/") || strings.HasPrefix(target, "/memfd:") {
 			continue
 		}
 		info, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "fdinfo", fd.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 		if err == nil && flagsOf(info)&accessMask != readOnly {
 			out = append(out, target)
 		}
 	}
-	return out
+	return out, nil
+}
+
+// unseen ends a row in which the process' descriptors could not be read: that nothing was found says nothing then.
+func (c *check) unseen(p *plug, err error) {
+	c.Helper()
+	switch {
+	case err == nil || !hasProc() || c.Failed():
+	case errors.Is(err, os.ErrPermission):
+		c.notRun("run the suite as root: the plugin closes itself to other processes of its user, so its descriptors cannot be read: " + err.Error())
+	default:
+		c.fatal("the process goes on, and its descriptors can be read", "%s; %s", err, p.said())
+	}
 }
 
 func flagsOf(fdinfo []byte) uint64 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alys-node/alys/sdk/lifecycle"
+	"github.com/alys-node/alys/sdk/wire"
 	"github.com/alys-node/alys/sdk/wire/pluginv1"
 )
 
@@ -152,15 +153,21 @@ func checkBigMessage(c *check) {
 		}
 		block = append(block, `"}`...)
 		words := fmt.Sprintf("a request of %d MiB", size>>20)
+		expected := words + " is answered or refused, and the process goes on"
+		if size <= wire.MaxMessageBytes {
+			expected = words + " is answered with findings, as the contract allows 64 MiB, and the process goes on"
+		}
 		resp := &pluginv1.ValidateResponse{}
 		// Past the client's own limits, which would refuse the larger one before it is sent.
 		err := p.conn.Invoke(c.within(3*c.s.o.CallTimeout), pluginv1.Plugin_Validate_FullMethodName,
 			&pluginv1.ValidateRequest{Config: &pluginv1.Config{Json: block, Host: hostOf(p)}}, resp, sendAnything()...)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) || p.exited():
-			c.fatal(words+" is answered or refused, and the process goes on", "%v; %s", err, p.said())
+			c.fatal(expected, "%v; %s", err, p.said())
 		case err == nil && len(resp.GetDiagnostics()) > 0 && len(resp.GetDiagnostics()[0].GetSummary()) > maxFinding:
 			c.failed("a finding is a line for a person: the node takes at most 64 KiB of it", "%d bytes that repeat what was sent", len(resp.GetDiagnostics()[0].GetSummary()))
+		case err != nil && size <= wire.MaxMessageBytes:
+			c.failed(expected, "%s; %s", err, p.said())
 		case err != nil:
 			c.note("%s is refused: %s", words, shorten(err.Error()))
 		}

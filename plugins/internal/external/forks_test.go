@@ -15,6 +15,7 @@ import (
 	"github.com/alys-node/alys/plugins/internal/external"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/engine"
+	"github.com/alys-node/alys/sdk/enginetest"
 )
 
 // TestEveryCallByFork has each call of an engine before, at and after each fork: which methods go over the wire, or the
@@ -144,5 +145,53 @@ func TestClientWithoutTheMethods(t *testing.T) {
 		if !errors.Is(err, external.ErrMissing) || !strings.Contains(err.Error(), missing) {
 			t.Errorf("an old client for %s: %v", last, err)
 		}
+	}
+}
+
+// TestForkScheduleOfTheClient holds what a client says of its forks against the chain's, wherever its head or its clock is.
+func TestForkScheduleOfTheClient(t *testing.T) {
+	const past = cancunTime
+	future := uint64(time.Now().Add(24 * time.Hour).Unix())
+	cancun := uint64(past)
+	g, err := execution.ParseGenesis(enginetest.GenesisJSON(enginetest.Spec{
+		Timestamp: genesisTime, Cancun: &cancun, Prague: &future,
+	}), execution.Prague)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name                string
+		current, next, last uint64 // 0 for next and last: none
+		want                error
+	}{
+		{name: "head at genesis, behind a fork that has passed", next: past, last: future},
+		{name: "head or clock behind the first fork", current: past, next: future, last: future},
+		{name: "head behind every fork", current: future},
+		{name: "the passed fork is missing", next: future, last: future, want: external.ErrOtherForks},
+		{name: "the fork to come is missing", current: past, want: external.ErrOtherForks},
+		{name: "no fork at all", want: external.ErrOtherForks},
+		{name: "the fork to come is at another time", current: past, next: future + 1, last: future + 1, want: external.ErrOtherForks},
+		{name: "a fork more at the end", next: past, last: future + 1, want: external.ErrOtherForks},
+		{name: "another current fork", current: past + 1, next: future, last: future, want: external.ErrOtherForks},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			fork := func(at uint64) string {
+				if at == 0 {
+					return "null"
+				}
+				return fmt.Sprintf(`{"activationTime":%d}`, at)
+			}
+			f := serve(t, g)
+			f.set("eth_config", fmt.Sprintf(`"result":{"current":{"activationTime":%d},"next":%s,"last":%s}`, tc.current, fork(tc.next), fork(tc.last)))
+			e, err := tryOpen(t, f, g)
+			if !errors.Is(err, tc.want) {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+			if err == nil {
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -178,6 +177,9 @@ func (e *Engine) sameForks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Current == nil {
+		return nil // it tells none
+	}
 	ours := map[uint64]bool{0: true} // what is active at genesis is told as 0
 	for _, f := range e.cfg.Genesis.Forks() {
 		ours[f.Timestamp] = true
@@ -188,13 +190,16 @@ func (e *Engine) sameForks(ctx context.Context) error {
 				ErrOtherForks, f.Activation, slices.Sorted(maps.Keys(ours)))
 		}
 	}
+	// What is next follows from what the client calls current. The clock says nothing of it: geth answers for the time of
+	// its head, which lies behind a fork that has passed until the client has caught up.
+	reached := max(e.cfg.Genesis.Time(), c.Current.Activation)
 	for _, f := range e.cfg.Genesis.Forks() { // in order: the first to come is the next one
-		if f.Timestamp <= uint64(time.Now().Unix()) {
+		if f.Timestamp <= reached {
 			continue
 		}
 		if c.Next == nil || c.Next.Activation != f.Timestamp {
-			return fmt.Errorf("%w: this chain's next fork is %s at unix time %d, the client does not have it: initialize it again with "+
-				"this chain's execution genesis", ErrOtherForks, f.Name, f.Timestamp)
+			return fmt.Errorf("%w: this chain's next fork after unix time %d is %s at %d, the client does not have it: initialize it again "+
+				"with this chain's execution genesis", ErrOtherForks, reached, f.Name, f.Timestamp)
 		}
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/enginetest"
+	"github.com/alys-node/alys/sdk/keystore"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugin"
 	"github.com/alys-node/alys/sdk/signertest"
@@ -28,7 +29,7 @@ func main() {
 	early(fault)
 	newPlugin := func(log hclog.Logger) lifecycle.Plugin { return choose(fault, log) }
 	switch fault {
-	case "bare", "lingers", "noise", "future":
+	case "bare", "lingers", "noise", "future", "narrow":
 		bare(fault, newPlugin(hclog.New(&hclog.LoggerOptions{JSONFormat: true})))
 	default:
 		plugin.Serve(newPlugin)
@@ -54,6 +55,8 @@ func early(fault string) {
 		}
 	case "anykind":
 		_ = os.Setenv(h.MagicCookieKey, h.MagicCookieValue)
+	case "hardened":
+		_ = keystore.Harden()
 	case "opens":
 		held, _ = os.Create(filepath.Join(os.Getenv("TMPDIR"), "open"))
 	}
@@ -90,7 +93,11 @@ func bare(fault string, p lifecycle.Plugin) {
 		VersionedPlugins: served,
 		Logger:           hclog.NewNullLogger(),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, wire.ServerOptions()...)...)
+			opts = append(opts, wire.ServerOptions()...)
+			if fault == "narrow" {
+				opts = append(opts, grpc.MaxRecvMsgSize(4<<20)) // gRPC's own default
+			}
+			return grpc.NewServer(opts...)
 		},
 	})
 	if fault == "lingers" {

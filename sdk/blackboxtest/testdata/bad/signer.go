@@ -46,19 +46,30 @@ func (b *bad) Describe() lifecycle.Description {
 }
 
 type config struct {
-	Password string `json:"password"`
-	Count    uint8  `json:"count"`
+	Password string  `json:"password"`
+	Count    uint8   `json:"count"`
+	Login    []login `json:"login"`
+}
+
+type login struct {
+	Token string `json:"token"`
 }
 
 // Schema implements lifecycle.Plugin.
 func (b *bad) Schema() schema.Block {
-	return schema.Block{Attributes: []schema.Attribute{
+	s := schema.Block{Attributes: []schema.Attribute{
 		{
 			Name: "password", Type: schema.String, Required: b.fault == "needs", Sensitive: b.fault != "open",
 			Doc: map[bool]string{false: "A word.", true: ""}[b.fault == "undocumented"],
 		},
 		{Name: "count", Type: schema.Number, Doc: "A number."},
 	}}
+	if b.fault == "nested" {
+		s.Blocks = []schema.Block{{Name: "login", Repeated: true, Doc: "Who comes in.", Attributes: []schema.Attribute{
+			{Name: "token", Type: schema.String, Sensitive: true, Doc: "A word."},
+		}}}
+	}
+	return s
 }
 
 // Validate implements lifecycle.Plugin.
@@ -122,8 +133,10 @@ func (b *bad) misconfigure(ctx context.Context, dir string, v config) error {
 		return errors.Join(err, f.Close())
 	case "plainlog":
 		printRaw(2, "configured\n")
-	case "telltale":
+	case "telltale", "escapes":
 		b.log.Info("configured", "password", v.Password)
+	case "nested":
+		b.log.Info("configured", "token", v.Login[1].Token)
 	case "noise":
 		printRaw(1, "configured\n")
 	case "litters":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/alys-node/alys/plugins/internal/keyfolder"
 	"github.com/alys-node/alys/sdk/diag"
@@ -59,7 +60,7 @@ func (*Signer) Schema() schema.Block {
 	}
 }
 
-// Validate implements lifecycle.Plugin. It opens one keystore at most, because opening is slow on purpose.
+// Validate implements lifecycle.Plugin. It stops at the first keystore that opens, because opening is slow on purpose.
 func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostics {
 	var s settings
 	if ds := c.Check(&s); ds.HasErrors() {
@@ -85,7 +86,7 @@ func (*Signer) Validate(ctx context.Context, c lifecycle.Config) diag.Diagnostic
 	}
 	if len(entries) > 0 && s.Unlock == unlockConfig && s.Password != "" && ctx.Err() == nil {
 		_ = keystore.Harden() // Configure says when it cannot be done
-		ds = append(ds, tryPassword(entries, s.Password)...)
+		ds = append(ds, tryPassword(ctx, entries, s.Password)...)
 	}
 	return ds
 }
@@ -115,26 +116,30 @@ func (s settings) check() diag.Diagnostics {
 	return nil
 }
 
-// tryPassword opens the keystore that opens quickest.
-func tryPassword(entries []keyfolder.Entry, password string) diag.Diagnostics {
-	e := entries[0]
-	for _, other := range entries {
-		if !other.Keystore.Slow() {
-			e = other
-			break
+// tryPassword wants what Configure wants: at least one keystore that the password opens. The quick ones are tried first.
+func tryPassword(ctx context.Context, entries []keyfolder.Entry, password string) diag.Diagnostics {
+	entries = slices.Clone(entries)
+	slices.SortStableFunc(entries, func(a, b keyfolder.Entry) int { return byPace(a.Keystore, b.Keystore) })
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return nil // nobody waits for the answer
 		}
+		secret, err := e.Keystore.Open([]byte(password))
+		switch {
+		case errors.Is(err, signer.ErrWrongPassword):
+			continue
+		case err != nil:
+			return diag.Diagnostics{diag.Errorf([]string{"keystore"}, "restore the file from its backup", "%s: %s", e.Path, err)}
+		}
+		secret.Destroy()
+		return nil
 	}
-	secret, err := e.Keystore.Open([]byte(password))
-	switch {
-	case errors.Is(err, signer.ErrWrongPassword):
-		return diag.Diagnostics{diag.Errorf([]string{"password"},
-			"check the password file; a keystore sealed under another password goes into another plugin's folder",
-			"the password does not open %s", filepath.Base(e.Path))}
-	case err != nil:
-		return diag.Diagnostics{diag.Errorf([]string{"keystore"}, "restore the file from its backup", "%s: %s", e.Path, err)}
+	summary := "the password does not open " + filepath.Base(entries[0].Path)
+	if len(entries) > 1 {
+		summary += fmt.Sprintf(", nor any other of %d keystores", len(entries))
 	}
-	secret.Destroy()
-	return nil
+	return diag.Diagnostics{diag.Errorf([]string{"password"},
+		"check the password file; a keystore sealed under another password goes into another plugin's folder", "%s", summary)}
 }
 
 // finding makes a diagnostic of a fault of the keystore folder. A removed key's file is left alone with a warning.

@@ -19,6 +19,9 @@ import (
 	"github.com/alys-node/alys/sdk/signer"
 )
 
+// newWithPassword is how a key is made where no password is known.
+const newWithPassword = "`alys keys new --password-file FILE`"
+
 // keyring is the keys of one folder. A key is held from its keystore's listing on; its secret only once it is unlocked.
 type keyring struct {
 	dir   *keyfolder.Dir
@@ -96,13 +99,18 @@ func (k *keyring) find(id signer.KeyID, purpose signer.Purpose) (*held, error) {
 	return h, nil
 }
 
-// unlock opens every locked keystore that the password fits. With none left locked it does nothing; with none opened
-// the error is signer.ErrWrongPassword. A keystore that is damaged is an error of its own.
+// unlock opens every locked keystore that the password fits, and remembers it then. With none left locked it only holds
+// the password against the keys that there are. With none that it fits the error is signer.ErrWrongPassword, with no key
+// at all signer.ErrRefused: what was typed is never remembered without a keystore that confirms it, because new keys would
+// be sealed under a typo. A keystore that is damaged is an error of its own.
 func (k *keyring) unlock(ctx context.Context, password []byte) error {
 	k.admin.Lock()
 	defer k.admin.Unlock()
 	sealed := k.sealed()
 	if len(sealed) == 0 {
+		if err := k.confirm(ctx, password); err != nil {
+			return err
+		}
 		return k.remember(password)
 	}
 	var (
@@ -143,6 +151,45 @@ func (k *keyring) unlock(ctx context.Context, password []byte) error {
 	return k.remember(password)
 }
 
+// confirm is nil when the password fits one of the keystores, which are all open already. The quick ones are asked first.
+func (k *keyring) confirm(ctx context.Context, password []byte) error {
+	all := k.stores()
+	if len(all) == 0 {
+		return fmt.Errorf("the keystore folder holds no key to unlock: make one with %s: %w", newWithPassword, signer.ErrRefused)
+	}
+	slices.SortFunc(all, byPace)
+	for _, ks := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := ks.CheckPassword(password); !errors.Is(err, signer.ErrWrongPassword) {
+			return err
+		}
+	}
+	return fmt.Errorf("it fits none of %d keystores, which are open already: %w", len(all), signer.ErrWrongPassword)
+}
+
+// byPace orders keystores by how quickly they open.
+func byPace(a, b *keystore.Keystore) int {
+	switch {
+	case a.Slow() == b.Slow():
+		return 0
+	case b.Slow():
+		return -1
+	}
+	return 1
+}
+
+func (k *keyring) stores() []*keystore.Keystore {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	out := make([]*keystore.Keystore, 0, len(k.keys))
+	for _, h := range k.keys {
+		out = append(out, h.store)
+	}
+	return out
+}
+
 func (k *keyring) sealed() []*keystore.Keystore {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -155,7 +202,7 @@ func (k *keyring) sealed() []*keystore.Keystore {
 	return out
 }
 
-// remember keeps the first password that opened keystores, to seal new keys under.
+// remember keeps the first password that opened keystores, or the configured one of an empty folder, to seal new keys under.
 func (k *keyring) remember(password []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -199,8 +246,12 @@ func (k *keyring) withPassword(given []byte, fn func(password []byte) error) err
 		return fn(given)
 	}
 	k.mu.RLock()
-	known := k.password
+	known, empty := k.password, len(k.keys) == 0
 	k.mu.RUnlock()
+	if known == nil && empty {
+		return fmt.Errorf("no password was given and none is known, as the keystore folder holds no keys yet: make the first one with %s: %w",
+			newWithPassword, signer.ErrLocked)
+	}
 	if known == nil {
 		return fmt.Errorf("no password was given and none is known: %w", signer.ErrLocked)
 	}

@@ -60,6 +60,9 @@ func TestKeyUnderAnotherPasswordIsDegraded(t *testing.T) {
 	}
 	s := start(t, unlocked(keys).config(t, t.TempDir()))
 	wantState(t, s, lifecycle.Degraded)
+	if h, err := s.Health(t.Context()); err != nil || !strings.Contains(h.Message, "`alys keys unlock --plugin local`") {
+		t.Errorf("got %q, %v, want the command that unlocks it", h.Message, err)
+	}
 	if err := s.Unlock(t.Context(), signer.Secret("another")); err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +250,44 @@ func TestFirstKeyWithPrompt(t *testing.T) {
 	if ids := keysOf(t, s, signer.PurposeApproval); len(ids) != 1 || ids[0] != made.ID {
 		t.Errorf("got %v, want %s", ids, made.ID)
 	}
+}
+
+// TestPasswordIsRememberedOnlyWhenAKeystoreConfirmsIt: a typo would seal the next key for ever.
+func TestPasswordIsRememberedOnlyWhenAKeystoreConfirmsIt(t *testing.T) {
+	c := prompting(keystoretest.Folder(t, nil)).config(t, t.TempDir())
+	s := start(t, c)
+	wantNoPassword := func(words string) {
+		t.Helper()
+		_, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeApproval})
+		if !errors.Is(err, signer.ErrLocked) || !strings.Contains(err.Error(), words) {
+			t.Fatalf("got %v, want ErrLocked with %q", err, words)
+		}
+	}
+	if err := s.Unlock(t.Context(), signer.Secret("corect horse")); !errors.Is(err, signer.ErrRefused) {
+		t.Errorf("with nothing to confirm it: got %v, want a refusal", err)
+	}
+	wantNoPassword("`alys keys new --password-file FILE`")
+
+	if _, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeApproval, Password: signer.Secret(password)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Unlock(t.Context(), signer.Secret("corect horse")); !errors.Is(err, signer.ErrWrongPassword) {
+		t.Errorf("with every key open: got %v, want ErrWrongPassword", err)
+	}
+	wantNoPassword("no password was given and none is known")
+
+	if err := s.Unlock(t.Context(), signer.Secret(password)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateKey(t.Context(), signer.NewKey{Purpose: signer.PurposeBitcoin}); err != nil {
+		t.Fatal(err)
+	}
+	drain(t, s)
+	s = start(t, c)
+	if err := s.Unlock(t.Context(), signer.Secret(password)); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, s, lifecycle.Ready) // both
 }
 
 func TestFolderThatCannotBeMadeStopsThePlugin(t *testing.T) {

@@ -25,6 +25,7 @@ type Signer struct {
 	state    lifecycle.State
 	calls    sync.WaitGroup // calls that run; added to under mu
 	settings settings
+	label    string // in alys.hcl
 	genesis  chain.Hash
 	keys     *keyring
 	guard    *watermark.Guard
@@ -60,7 +61,11 @@ func (s *Signer) Configure(ctx context.Context, c lifecycle.Config) error {
 	}
 	keys := newKeyring(dir, entries)
 	if set.Unlock == unlockConfig {
-		if err := keys.unlock(ctx, []byte(set.Password)); err != nil {
+		open := keys.unlock
+		if len(entries) == 0 { // nothing confirms the password, and the operator wrote it down for the keys to come
+			open = func(_ context.Context, password []byte) error { return keys.remember(password) }
+		}
+		if err := open(ctx, []byte(set.Password)); err != nil {
 			keys.destroy()
 			return fmt.Errorf("unlock %s: %w", set.Keystore, err)
 		}
@@ -80,6 +85,7 @@ func (s *Signer) Configure(ctx context.Context, c lifecycle.Config) error {
 	for _, path := range guard.Cut() {
 		s.log.Warn("an unfinished record at the end of a guard file was cut off; it was never answered", "file", path)
 	}
+	s.label = c.Host.Label
 	s.settings, s.genesis, s.keys, s.guard, s.state = set, c.Host.Genesis, keys, guard, lifecycle.Ready
 	s.log.Info("signer is up", "keys", len(entries), "locked", keys.locked())
 	return nil
@@ -108,11 +114,16 @@ func (s *Signer) readiness() (lifecycle.State, string) {
 	locked, all := s.keys.locked(), len(s.keys.list())
 	switch {
 	case all == 0:
-		return lifecycle.Degraded, "the keystore folder holds no keys: make one with `alys keys new`"
+		with := "`alys keys new`"
+		if s.settings.Unlock == unlockPrompt {
+			with = newWithPassword
+		}
+		return lifecycle.Degraded, "the keystore folder holds no keys: make one with " + with
 	case locked == all:
 		return lifecycle.Locked, fmt.Sprintf("%d keys wait for `alys keys unlock`", locked)
 	case locked > 0:
-		return lifecycle.Degraded, fmt.Sprintf("%d of %d keys are sealed under another password: `alys keys unlock`", locked, all)
+		// Without a label the node unlocks a signer that is locked as a whole.
+		return lifecycle.Degraded, fmt.Sprintf("%d of %d keys are sealed under another password: `alys keys unlock --plugin %s`", locked, all, s.label)
 	}
 	return lifecycle.Ready, ""
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/alys-node/alys/plugins/signer/local/internal/local"
 	"github.com/alys-node/alys/sdk/diag"
 	"github.com/alys-node/alys/sdk/keystore"
+	"github.com/alys-node/alys/sdk/keystore/keystoretest"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/signer"
 )
@@ -69,6 +70,18 @@ func TestValidateNamesEveryProblemWithWhatToDo(t *testing.T) {
 		{
 			"the password is wrong", func(_ *testing.T, _ string, b *block) { b.Password = &wrong },
 			[]want{{diag.Error, "password", "does not open a.json", "password file"}},
+		},
+		{
+			"the password opens another keystore than the first", func(t *testing.T, keys string, _ *block) {
+				must(t, os.WriteFile(filepath.Join(keys, "0.json"), keystoretest.New(t, keystore.Secp256k1, "another"), 0o600))
+			}, nil,
+		},
+		{
+			"the password opens only the keystore that takes longest", func(t *testing.T, keys string, b *block) {
+				must(t, os.WriteFile(filepath.Join(keys, "d.json"), keystoretest.NewWith(t, keystore.BLS12381, "another", keystoretest.Scrypt), 0o600))
+				another := "another"
+				b.Password = &another
+			}, nil,
 		},
 		{
 			"the password is missing", func(_ *testing.T, _ string, b *block) { b.Password = nil },
