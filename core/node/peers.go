@@ -63,7 +63,7 @@ func (n *Node) openNetwork() error {
 	captureLogs.Do(func() { network.CaptureLogs(n.log.Named("libp2p")) })
 	n.network, err = network.Open(networkOptions(n, c))
 	if err != nil {
-		return fmt.Errorf("open network: %w: set another address in listener \"p2p\" if another node runs", err)
+		return fmt.Errorf("open network: %w", err)
 	}
 	return nil
 }
