@@ -57,20 +57,22 @@ func (n *Node) openRoles() error {
 			},
 		},
 		Journal: journal, Logger: n.log.Named("swap"), Probation: probation(c.Swap), Timeouts: timeouts(c.Swap),
-		Ended: n.probationEnded,
+		Ended: n.probationEnded, Awaited: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 	})
 	return err
 }
 
 // attached makes a process that came up, for the first time or again after a crash, ready to serve: an engine is caught
-// up from our store and gets the wallets' transactions, a signer is asked for its keys.
+// up from our store, for as long as it takes, and gets the wallets' transactions; a signer is asked for its keys.
 func (n *Node) attached(ctx context.Context, p *process, c *wire.Client) error {
+	asked, cancel := context.WithTimeout(ctx, n.opt.Config.Swap.StartTimeout)
+	defer cancel()
 	switch p.id.Kind {
 	case lifecycle.Signer:
-		_, err := p.listKeys(ctx, c.Signer())
+		_, err := p.listKeys(asked, c.Signer())
 		return err
 	case lifecycle.Engine:
-		s, err := c.Engine().Status(ctx)
+		s, err := c.Engine().Status(asked)
 		if err != nil {
 			return fmt.Errorf("ask engine: %w", err)
 		}

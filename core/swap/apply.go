@@ -213,7 +213,11 @@ func (t *transition) bringUp(ctx context.Context, beside, over []Block, g Genera
 }
 
 func (t *transition) launch(ctx context.Context, b Block, g Generation) error {
-	r, err := t.c.launch(ctx, b, g)
+	launch := t.c.launch
+	if t.from.empty() {
+		launch = t.c.launchPatiently
+	}
+	r, err := launch(ctx, b, g)
 	if err != nil {
 		return &StepError{Plugin: b.ID, Err: err}
 	}

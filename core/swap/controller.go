@@ -38,8 +38,8 @@ type Controller struct {
 	last     *Report
 	started  bool
 	closed   bool
-	troubles map[PluginID]string // why a plugin of the applied state does not run
-	mended   time.Time           // when troubles are looked at next
+	troubles map[PluginID]error // why a plugin of the applied state does not run
+	mended   time.Time          // when troubles are looked at next
 }
 
 // New makes a controller. It starts nothing.
@@ -51,6 +51,9 @@ func New(o Options) (*Controller, error) {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	if o.Awaited == nil {
+		o.Awaited = func(error) bool { return false }
+	}
 	p := DefaultProbation()
 	if o.Probation != nil {
 		p = *o.Probation
@@ -61,7 +64,7 @@ func New(o Options) (*Controller, error) {
 	return &Controller{
 		opts: o, probation: p, log: o.Logger, busy: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		quit:     make(chan struct{}),
-		troubles: map[PluginID]string{},
+		troubles: map[PluginID]error{},
 	}, nil
 }
 
@@ -169,10 +172,17 @@ func (c *Controller) append(ctx context.Context, r Record) error {
 	return nil
 }
 
-// launch starts the process of a block as the generation given.
+// launch starts the process of a block as the generation given. The launcher bounds the start of the process; what makes
+// it ready after that, as the catching up of an engine does, has the time of an admission.
 func (c *Controller) launch(ctx context.Context, b Block, g Generation) (*running, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeouts.Start)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeouts.Start+c.opts.Timeouts.Admit)
 	defer cancel()
+	return c.launchPatiently(ctx, b, g)
+}
+
+// launchPatiently is launch for a node that has nothing else to serve with: it waits as long as the plugin goes on making
+// itself ready. An engine that is far behind must not end the node, and would not be nearer after another start.
+func (c *Controller) launchPatiently(ctx context.Context, b Block, g Generation) (*running, error) {
 	proc, err := c.opts.Launcher.Launch(ctx, LaunchRequest{Block: b, Generation: g})
 	if err != nil {
 		return nil, err

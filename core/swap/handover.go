@@ -108,7 +108,7 @@ func (c *Controller) running(b Block) bool {
 func (c *Controller) trouble(id PluginID, err error) {
 	c.log.Error("plugin does not run", "plugin", id.String(), "error", err)
 	c.mu.Lock()
-	c.troubles[id] = err.Error()
+	c.troubles[id] = err
 	c.mu.Unlock()
 	c.wake()
 }

@@ -100,8 +100,8 @@ func (c *Controller) roleStatus(h history, w *watch, role Role, live []*running,
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range route.places() {
-		if why := c.troubles[p.plugin]; why != "" {
-			rs.Trouble = p.plugin.String() + ": " + why
+		if why := c.troubles[p.plugin]; why != nil {
+			rs.Trouble = p.plugin.String() + ": " + why.Error()
 		}
 	}
 	return rs
