@@ -80,6 +80,23 @@ func TestStepsThatFailLeaveTheOldRouteServing(t *testing.T) {
 	}
 }
 
+func TestWhatFailsAfterTheCommitIsNoFailedSwap(t *testing.T) {
+	w := newWorld(t).noProbation()
+	c := w.start(signer("local", "1"))
+	w.journal.fail = map[swap.State]error{swap.Done: errors.New("disk is full")}
+	r := mustApply(t, c, signer("second", "1"))
+	if r.Result != swap.ResultDone || !strings.Contains(r.Problem, "disk is full") || strings.Contains(r.Problem, "swap failed") {
+		t.Errorf("report %+v", r)
+	}
+	if last := c.Status().LastSwap; last == nil || last.Result != swap.ResultDone || last.Problem != r.Problem {
+		t.Errorf("last swap %+v", last)
+	}
+	w.expect(t, "second-1", "second")
+	w.journal.fail = nil
+	mustApply(t, c, signer("third", "1"))
+	w.expect(t, "third-1", "third")
+}
+
 func TestApplyIsOneUnitOverRoles(t *testing.T) {
 	w := newWorld(t).noProbation()
 	both := func(v string) swap.Desired {

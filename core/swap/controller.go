@@ -32,6 +32,7 @@ type Controller struct {
 
 	mu       sync.Mutex
 	history  history    // guarded by mu, as all below
+	owed     []Record   // that history has and the journal does not, oldest first
 	live     []*running // in order of their start
 	watch    *watch     // the probation that is open
 	desired  *Desired   // seen last
@@ -160,8 +161,12 @@ func (c *Controller) process(a Applied, id PluginID) *running {
 	return c.find(b)
 }
 
-// append makes a record durable and counts it in.
+// append makes a record durable and counts it in. What is owed to the journal goes before it: without that, the record
+// would follow another history on disk than it does here.
 func (c *Controller) append(ctx context.Context, r Record) error {
+	if err := c.payOwed(ctx); err != nil {
+		return err
+	}
 	r.At = time.Now()
 	if err := c.opts.Journal.Append(ctx, r); err != nil {
 		return fmt.Errorf("journal %s: %w", r.State, err)
@@ -169,6 +174,37 @@ func (c *Controller) append(ctx context.Context, r Record) error {
 	c.mu.Lock()
 	c.history.add(r)
 	c.mu.Unlock()
+	return nil
+}
+
+// note is append for what has happened whether or not it can be written. When it cannot, the record is owed, and nothing
+// else is written before it: no change begins until then.
+func (c *Controller) note(ctx context.Context, r Record) error {
+	err := c.append(ctx, r)
+	if err == nil {
+		return nil
+	}
+	r.At = time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.add(r)
+	c.owed = append(c.owed, r)
+	return err
+}
+
+// payOwed writes what is owed to the journal. The caller has the lock, so nobody else changes it.
+func (c *Controller) payOwed(ctx context.Context) error {
+	c.mu.Lock()
+	owed := slices.Clone(c.owed)
+	c.mu.Unlock()
+	for _, r := range owed {
+		if err := c.opts.Journal.Append(ctx, r); err != nil {
+			return fmt.Errorf("journal %s, which was not written when it happened: %w", r.State, err)
+		}
+		c.mu.Lock()
+		c.owed = c.owed[1:]
+		c.mu.Unlock()
+	}
 	return nil
 }
 

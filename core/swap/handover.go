@@ -114,8 +114,8 @@ func (c *Controller) trouble(id PluginID, err error) {
 }
 
 // retire takes probation marks off the routes, drains and closes what the applied state does not use, and ends the
-// journal's entry. was is the state before, whose routes may still have calls in flight. An error is about the journal:
-// everything else is done all the same.
+// journal's entry. was is the state before, whose routes may still have calls in flight. An error, which is logged, is
+// about the journal: everything else is done all the same.
 func (c *Controller) retire(ctx context.Context, was Applied) error {
 	now := c.state().applied
 	roles := map[Role]bool{}
@@ -130,7 +130,8 @@ func (c *Controller) retire(ctx context.Context, was Applied) error {
 		_ = c.set(r, c.positions(now, r))
 	}
 	c.endUnused(ctx, now, all)
-	if err := c.append(ctx, Record{State: Done, Serial: c.state().serial}); err != nil {
+	if err := c.note(ctx, Record{State: Done, Serial: c.state().serial}); err != nil {
+		c.log.Error("the end of the swap is not in the journal: a restart would watch the change again", "error", err)
 		return err
 	}
 	if err := c.compact(ctx); err != nil {
