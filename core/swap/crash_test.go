@@ -185,6 +185,28 @@ func TestStartWithAFileThatFailsServesTheAppliedState(t *testing.T) {
 	}
 }
 
+func TestStartWithAFileThatIsNotBegunSaysSo(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		file swap.Desired
+		want error
+	}{
+		{"broken", brokenFile(), swap.ErrBadDesired},
+		{"with a gap", signer("second", "1", "second=/keys"), swap.ErrGap},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.start(signer("local", "1", "local=/keys"))
+			w.die()
+			r, err := w.host().Start(t.Context(), tc.file)
+			if err != nil || r.Result != swap.ResultFailed || r.Cause != "start" || !strings.Contains(r.Problem, tc.want.Error()) {
+				t.Errorf("report %+v, %v", r, err)
+			}
+			w.expect(t, "local-1", "local")
+		})
+	}
+}
+
 func TestGenerationsAreNeverUsedTwice(t *testing.T) {
 	w := newWorld(t).noProbation()
 	c := w.start(signer("local", "1"))

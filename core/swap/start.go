@@ -29,8 +29,17 @@ func (c *Controller) Start(ctx context.Context, d Desired) (Report, error) {
 	return report, c.unserved()
 }
 
-// startDesired applies the desired state after the applied one has come up; the caller has the lock.
+// startDesired applies the desired state after the applied one has come up; the caller has the lock. The report says so,
+// too, when nothing of it was begun.
 func (c *Controller) startDesired(ctx context.Context, d Desired) (Report, error) {
+	r, err := c.tryDesired(ctx, d)
+	if err != nil && r.Result == "" {
+		r = Report{Cause: "start", By: "start", At: time.Now(), Result: ResultFailed, Problem: err.Error()}
+	}
+	return r, err
+}
+
+func (c *Controller) tryDesired(ctx context.Context, d Desired) (Report, error) {
 	if err := d.validate(); err != nil {
 		return Report{}, &StepError{Step: StepPlan, Err: err}
 	}
