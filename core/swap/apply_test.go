@@ -402,6 +402,38 @@ func load(t *testing.T, c *control, callers int) (stop func() (calls, failed int
 	}
 }
 
+func TestPlanChangesNothing(t *testing.T) {
+	w := newWorld(t).noProbation()
+	c := w.start(signer("local", "1"))
+	if p, err := c.Plan(t.Context(), signer("second", "1")); err != nil || p.NoOp() {
+		t.Fatalf("plan %v, %v", p, err)
+	}
+	if s := c.Status(); len(s.Drift) != 0 || s.Wanted != s.Hash {
+		t.Errorf("after a plan of another file the status wants %q and shows drift %v", s.Wanted, s.Drift)
+	}
+}
+
+func TestRetiredHearsWhatMayComeBack(t *testing.T) {
+	w := newWorld(t).noProbation()
+	var kept [][]string
+	w.opts.Retired = func(digests []string) { kept = append(kept, digests) }
+	of := func(label, digest string) swap.Desired {
+		d := signer(label, "1")
+		b := d.Plugins[plugin("signer."+label)]
+		b.Digest = strings.Repeat(digest, 32)
+		d.Plugins[b.ID] = b
+		return d
+	}
+	c := w.start(of("local", "aa"))
+	mustApply(t, c, of("second", "bb"))
+	w.journal.fail = map[swap.State]error{swap.Done: errors.New("disk is full")}
+	mustApply(t, c, of("third", "cc")) // whose end is not in the journal
+	a, b := strings.Repeat("aa", 32), strings.Repeat("bb", 32)
+	if d := cmp.Diff([][]string{{a}, {a, b}}, kept); d != "" {
+		t.Errorf("told to keep (-want +got):\n%s", d)
+	}
+}
+
 func TestDigestsNameEveryBinaryThatMayComeBack(t *testing.T) {
 	w := newWorld(t).noProbation()
 	first := signer("local", "1")

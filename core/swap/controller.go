@@ -35,7 +35,7 @@ type Controller struct {
 	owed     []Record   // that history has and the journal does not, oldest first
 	live     []*running // in order of their start
 	watch    *watch     // the probation that is open
-	desired  *Desired   // seen last
+	desired  *Desired   // what was to be applied last
 	last     *Report
 	started  bool
 	closed   bool
@@ -115,7 +115,6 @@ func (c *Controller) Plan(_ context.Context, d Desired) (Plan, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.desired = &d
 	return c.plan(d), nil
 }
 
@@ -287,8 +286,10 @@ func (c *Controller) Digests() []string {
 	if c.history.open != nil && c.history.open.Applied != nil {
 		note(c.history.open.Applied.Plugins)
 	}
-	for _, p := range c.history.previous {
-		note(p.Plugins)
+	for _, states := range []map[Role]RoleState{c.history.previous, c.history.before} {
+		for _, s := range states {
+			note(s.Plugins)
+		}
 	}
 	out := make([]string, 0, len(seen))
 	for d := range seen {

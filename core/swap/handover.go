@@ -137,6 +137,9 @@ func (c *Controller) retire(ctx context.Context, was Applied) error {
 	if err := c.compact(ctx); err != nil {
 		c.log.Error("the swap journal was not shortened", "error", err)
 	}
+	if c.opts.Retired != nil {
+		c.opts.Retired(c.Digests())
+	}
 	return nil
 }
 

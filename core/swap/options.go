@@ -73,6 +73,9 @@ type Options struct {
 	// Awaited, if not nil, says of the reason why a plugin of the applied state did not start that the plugin is on its way:
 	// a start goes on without it, and Run tries it again.
 	Awaited func(error) bool
+	// Retired, if not nil, hears after old generations have ended which binaries the journal may start again: no other is
+	// needed. Nothing is launched during the call.
+	Retired func(digests []string)
 	// Ended, if not nil, hears how a probation ended by itself: done or flipped back. The call is short.
 	Ended func(Report)
 }

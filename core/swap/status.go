@@ -37,7 +37,7 @@ type ProbationStatus struct {
 type Status struct {
 	Serial    uint64
 	Hash      string // of the configuration that is applied
-	Wanted    string // of the configuration that was seen last
+	Wanted    string // of the configuration that was to be applied last
 	Applying  bool
 	Roles     []RoleStatus // in order
 	Drift     []string     // of roles and plugins together
