@@ -59,6 +59,7 @@ type Node struct {
 	routes   *routes
 	wheel    *wheel
 	swap     *swap.Controller
+	journal  *swap.FileJournal
 	executor *executor
 	carrier  *carrier
 	metrics  *telemetry.Metrics

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/host"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
@@ -36,6 +37,7 @@ func (n *Node) openRoles() error {
 	if err != nil {
 		return fmt.Errorf("open swap journal: %w", err)
 	}
+	n.journal = file
 	var journal swap.Journal = file
 	if n.opt.Journal != nil {
 		journal = n.opt.Journal(file)
@@ -57,9 +59,20 @@ func (n *Node) openRoles() error {
 			},
 		},
 		Journal: journal, Logger: n.log.Named("swap"), Probation: probation(c.Swap), Timeouts: timeouts(c.Swap),
-		Ended: n.probationEnded, Awaited: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
+		Ended: n.probationEnded, Retired: n.prune, Awaited: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 	})
 	return err
+}
+
+// prune removes the copies of plugins that the journal does not name any more.
+func (n *Node) prune(digests []string) {
+	keep := make([]host.Digest, len(digests))
+	for i, d := range digests {
+		keep[i] = host.Digest(digestPrefix + d)
+	}
+	if err := n.host.Prune(keep); err != nil {
+		n.log.Warn("old copies of plugins were not removed", "error", err)
+	}
 }
 
 // attached makes a process that came up, for the first time or again after a crash, ready to serve: an engine is caught
