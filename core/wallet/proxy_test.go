@@ -156,7 +156,7 @@ func TestConfiguredLimitsHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close() //nolint:errcheck // it only listens
+	defer p.Close()
 	for body, want := range map[string]int{
 		strings.Repeat("x", 11): http.StatusRequestEntityTooLarge, strings.Repeat("x", 10): http.StatusServiceUnavailable,
 	} {
