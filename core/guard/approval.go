@@ -92,7 +92,8 @@ func (g *Guard) ReserveApproval(ctx context.Context, key signer.KeyID, header ch
 }
 
 // Complete keeps the signature of a reserved approval, so that the same request gets it again. It verifies the
-// signature first, so that a signer's wrong answer is never recorded. Keeping the same signature twice is no error.
+// signature first, so that a signer's wrong answer is never recorded. Keeping the same signature twice is no error. A
+// signature that is refused here must not leave the host.
 func (g *Guard) Complete(ctx context.Context, res Reservation, sig chain.BLSSignature) error {
 	start := g.opts.Now()
 	err := g.complete(ctx, res, sig)
@@ -119,6 +120,9 @@ func (g *Guard) complete(ctx context.Context, res Reservation, sig chain.BLSSign
 		}
 		if a.signature == sig {
 			return nil, nil
+		}
+		if a.barred {
+			return nil, res.refuse(ReasonStaleSlot, "a floor at or above the block was raised while it was signed")
 		}
 		r := s.next(KindSignature, g.now())
 		r.Slot, r.Height, r.Block, r.Signature = res.Header.Slot, res.Header.Height, res.Block, sig

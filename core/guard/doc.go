@@ -8,7 +8,8 @@
 //
 // The order is always decide, persist, sign, keep. ReserveApproval decides and returns when the decision is durable;
 // only then may a signer be asked; Complete keeps the signature. The same request again gets the recorded answer. A
-// reservation without a signature (a crash came between) may be signed again, because it is the same block.
+// reservation without a signature (a crash came between) may be signed again, because it is the same block, unless a floor
+// was raised over it since: another guard then may have let another block be signed.
 //
 // Refusing and failing differ. A refusal (RefusedError, errors.Is signer.ErrRefused) is an answer: the rule forbids the
 // request, and asking again changes nothing. Any other error is a failure: the guard could not decide or could not

@@ -53,7 +53,7 @@ func (g *Guard) Export(ctx context.Context) ([]byte, error) {
 			return
 		}
 		k := exportedKey{Key: id, Slot: s.mark.Slot, Height: s.mark.Height}
-		if last, ok := s.approvals[s.mark.Slot]; ok && last.height == s.mark.Height {
+		if last := s.top(); last.height == s.mark.Height {
 			k.Block, k.Signature = last.block, last.signature
 		}
 		x.Keys = append(x.Keys, k)
@@ -70,8 +70,8 @@ func (g *Guard) Export(ctx context.Context) ([]byte, error) {
 
 // ImportReport says what an import changed.
 type ImportReport struct {
-	Raised   []signer.Floor // keys whose mark went up, at the new mark
-	Known    []signer.KeyID // keys whose mark was at or above the import's
+	Raised   []signer.Floor // keys whose mark went up, or that lost a reservation, at the new mark
+	Known    []signer.KeyID // keys whose mark was at or above the import's, with nothing reserved below it
 	Payments int            // versions of payments that were new
 	Released int            // voided payments that were new
 }
@@ -79,7 +79,9 @@ type ImportReport struct {
 // Import merges an export: each mark becomes the higher of the two, payments are added, voided payments are barred, and
 // nothing is ever lowered or freed: a payment that was voided there and holds outpoints here waits for ReleaseBitcoin.
 // An import that gives an outpoint or a version to another payment than ours is refused as a whole, before anything is
-// written. Importing the same export twice changes nothing.
+// written. One that has another block than ours in a slot shows that two nodes used one key: its floors are raised all the
+// same, because both nodes are safer with them, and then it is refused. What was reserved here and not signed, at or below
+// the export's mark, is never signed any more. Importing the same export twice changes nothing.
 func (g *Guard) Import(ctx context.Context, data []byte) (ImportReport, error) {
 	var report ImportReport
 	x, err := decodeExport(data)
@@ -92,18 +94,22 @@ func (g *Guard) Import(ctx context.Context, data []byte) (ImportReport, error) {
 	if err := g.importBitcoin(ctx, x, &report); err != nil {
 		return report, err
 	}
+	var conflicts []error
 	for _, k := range x.Keys {
 		raised, err := g.raise(ctx, k)
-		if err != nil {
-			return report, err
-		}
-		if raised == nil {
-			report.Known = append(report.Known, k.Key)
-		} else {
+		if raised != nil {
 			report.Raised = append(report.Raised, *raised)
 		}
+		switch reason, _ := ReasonOf(err); {
+		case reason == ReasonImportConflicts:
+			conflicts = append(conflicts, err)
+		case err != nil:
+			return report, err
+		case raised == nil:
+			report.Known = append(report.Known, k.Key)
+		}
 	}
-	return report, nil
+	return report, errors.Join(conflicts...)
 }
 
 // decodeExport reads and checks an export by itself.
@@ -145,28 +151,60 @@ func decodeExport(data []byte) (export, error) {
 	return x, nil
 }
 
-// raise writes a floor when it is higher than the mark in slot or height; it gives the new mark, or nil.
+// raise writes a floor when it is higher than the mark in slot or height, or covers something that is reserved; it gives
+// the new mark, or nil. A block that is not ours in a slot where we have one is refused once that is written.
 func (g *Guard) raise(ctx context.Context, k exportedKey) (*signer.Floor, error) {
 	start := g.opts.Now()
 	if _, err := approvalKey(k.Key); err != nil {
 		return nil, &RefusedError{Reason: ReasonNotAnApprover, Key: k.Key, Slot: k.Slot, Height: k.Height, Detail: err.Error()}
 	}
 	var raised *signer.Floor
+	var conflict error
 	err := g.update(ctx, k.Key, func(s *state) (*Record, error) {
-		if k.Slot <= s.mark.Slot && k.Height <= s.mark.Height {
-			return nil, nil
-		}
+		raised, conflict = nil, s.conflict(k)
 		r := s.next(KindFloor, g.now())
 		r.Mark = Mark{max(k.Slot, s.mark.Slot), max(k.Height, s.mark.Height)}
 		r.Slot, r.Height = k.Slot, k.Height
-		if k.Slot > s.mark.Slot && k.Height >= s.mark.Height { // else what we reserved stands, and theirs is never repeated
+		if s.takes(k) {
 			r.Block, r.Signature = k.Block, k.Signature
+		}
+		if r.Mark == s.mark && !s.bars(r) {
+			return nil, nil
 		}
 		raised = &signer.Floor{Key: k.Key, Slot: r.Mark.Slot, Height: r.Mark.Height}
 		return &r, nil
 	})
+	event := Event{Kind: EventRaised, Key: k.Key, Slot: k.Slot, Height: k.Height, Block: k.Block, Err: err}
 	if raised != nil || err != nil {
-		g.observe(Event{Kind: EventRaised, Key: k.Key, Slot: k.Slot, Height: k.Height, Block: k.Block, Err: err}, start)
+		g.observe(event, start)
 	}
-	return raised, err
+	if err != nil {
+		return nil, err
+	}
+	if event.Err = conflict; conflict != nil {
+		g.observe(event, start)
+	}
+	return raised, conflict
+}
+
+// takes reports whether the block of an export becomes ours, to be signed or answered here: it is above all that we have,
+// or it is the one that we reserved and did not sign. Else theirs is never repeated.
+func (s *state) takes(k exportedKey) bool {
+	ours, ok := s.approvals[k.Slot]
+	if ok {
+		return !ours.barred && ours.signature.IsZero() && ours.block == k.Block && ours.height == k.Height
+	}
+	return k.Slot > s.mark.Slot && k.Height >= s.mark.Height
+}
+
+// conflict is a refusal when an export has another block than ours in a slot.
+func (s *state) conflict(k exportedKey) error {
+	ours, ok := s.approvals[k.Slot]
+	if !ok || k.Block.IsZero() || ours.block == k.Block {
+		return nil
+	}
+	return &RefusedError{
+		Reason: ReasonImportConflicts, Key: k.Key, Slot: k.Slot, Height: k.Height, Block: k.Block,
+		Detail: fmt.Sprintf("block %s at height %s was reserved here for this slot: two nodes used the key", ours.block.Short(), ours.height),
+	}
 }

@@ -75,6 +75,112 @@ func TestImportNeverLowers(t *testing.T) {
 	wantRefused(t, err, guard.ReasonStaleSlot)
 }
 
+// exported is the export of a guard that approved one block, and signed it or not.
+func exported(t *testing.T, key secret, h chain.Header, signed bool) []byte {
+	t.Helper()
+	g := open(t, options(guard.NewMemoryStore(), atSlot(300)))
+	r := reserve(t, g, key.id, h)
+	if signed {
+		if err := g.Complete(t.Context(), r, key.Sign(signer.ApprovalRoot(h))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := g.Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestImportCoversWhatWasReservedAndNotSigned(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		theirs, above chain.Header
+		covers        bool
+	}{
+		{name: "a later slot", theirs: header(200, 9, 2), covers: true},
+		{name: "a higher block in an earlier slot", theirs: header(60, 6, 2), covers: true},
+		{name: "a later slot, and another one was approved since", theirs: header(200, 9, 2), above: header(250, 9, 1), covers: true},
+		{name: "an earlier slot", theirs: header(60, 5, 2)},
+		{name: "the same block", theirs: header(100, 5, 1)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			key, store := newSecret(t), guard.NewMemoryStore()
+			o := options(store, atSlot(300))
+			g := open(t, o)
+			signed := reserve(t, g, key.id, header(50, 4, 1))
+			sig := key.Sign(signer.ApprovalRoot(signed.Header))
+			if err := g.Complete(t.Context(), signed, sig); err != nil {
+				t.Fatal(err)
+			}
+			x := reserve(t, g, key.id, header(100, 5, 1))
+			if tc.above.Slot != 0 {
+				reserve(t, g, key.id, tc.above)
+			}
+			report, err := g.Import(t.Context(), exported(t, key, tc.theirs, true))
+			if err != nil || tc.covers && len(report.Raised) != 1 {
+				t.Fatalf("%+v, %v", report, err)
+			}
+			for range 2 { // and after a restart
+				_, err := g.ReserveApproval(t.Context(), key.id, x.Header)
+				if tc.covers {
+					wantRefused(t, err, guard.ReasonStaleSlot)
+					wantRefused(t, g.Complete(t.Context(), x, key.Sign(signer.ApprovalRoot(x.Header))), guard.ReasonStaleSlot)
+				} else if err != nil {
+					t.Error(err)
+				}
+				if again := reserve(t, g, key.id, signed.Header); again.Recorded == nil || *again.Recorded != sig {
+					t.Error("an answer that was kept is not given again")
+				}
+				g = open(t, o)
+			}
+			if tc.above.Slot != 0 {
+				reserve(t, g, key.id, tc.above)
+			}
+		})
+	}
+}
+
+func TestImportOfAnotherBlockInOurSlotIsRefusedAndOursIsNotSigned(t *testing.T) {
+	for _, signed := range []bool{false, true} {
+		key := newSecret(t)
+		var alarms []guard.Reason
+		o := options(guard.NewMemoryStore(), atSlot(300))
+		o.Observe = func(e guard.Event) {
+			if e.Alarm() {
+				alarms = append(alarms, e.Reason)
+			}
+		}
+		g := open(t, o)
+		ours := reserve(t, g, key.id, header(100, 5, 1))
+		if signed {
+			if err := g.Complete(t.Context(), ours, key.Sign(signer.ApprovalRoot(ours.Header))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := newSecret(t)
+		data := exported(t, key, header(100, 5, 2), true)
+		report, err := g.Import(t.Context(), data)
+		wantRefused(t, err, guard.ReasonImportConflicts)
+		if len(report.Known) != 0 || len(alarms) != 1 || alarms[0] != guard.ReasonImportConflicts {
+			t.Errorf("report %+v, alarms %v", report, alarms)
+		}
+		again, err := g.ReserveApproval(t.Context(), key.id, ours.Header)
+		if !signed {
+			wantRefused(t, err, guard.ReasonStaleSlot)
+		} else if err != nil || again.Recorded == nil {
+			t.Errorf("the answer that was kept: %+v, %v", again, err)
+		}
+		_, err = g.ReserveApproval(t.Context(), key.id, header(100, 5, 2))
+		wantRefused(t, err, guard.ReasonConflict)
+		moved, err := g.Export(t.Context())
+		if err != nil || strings.Contains(string(moved), ours.Block.String()) != signed {
+			t.Errorf("signed %v, exported %s, %v", signed, moved, err)
+		}
+		reserve(t, g, other.id, header(100, 5, 2)) // another key's slots are its own
+	}
+}
+
 func TestImportWithAnotherOwnerOfAnOutpointChangesNothing(t *testing.T) {
 	c := atSlot(100)
 	o := options(guard.NewMemoryStore(), c)

@@ -27,6 +27,7 @@ func TestNeverTwoBlocksForASlot(t *testing.T) {
 			rt.Fatal(err)
 		}
 		allowed := map[signer.KeyID][]chain.Header{}
+		floors := map[signer.KeyID]guard.Mark{}
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			key := rapid.SampledFrom(keys).Draw(rt, "key")
 			switch rapid.IntRange(0, 9).Draw(rt, "what") {
@@ -41,11 +42,17 @@ func TestNeverTwoBlocksForASlot(t *testing.T) {
 				c.Add(time.Duration(rapid.IntRange(-100, 100).Draw(rt, "seconds")) * time.Second)
 			case 3:
 				f := signer.Floor{Key: key.id, Slot: drawSlot(rt), Height: chain.Height(rapid.IntRange(0, 9).Draw(rt, "floor"))}
-				_ = g.RaiseFloor(t.Context(), f) // may fail in a power cut
+				if err := g.RaiseFloor(t.Context(), f); err == nil { // may fail in a power cut
+					m := floors[key.id]
+					floors[key.id] = guard.Mark{Slot: max(m.Slot, f.Slot), Height: max(m.Height, f.Height)}
+				}
 			default:
 				h := header(drawSlot(rt), chain.Height(rapid.IntRange(1, 9).Draw(rt, "height")), byte(rapid.IntRange(1, 3).Draw(rt, "rival")))
 				if _, err := g.ReserveApproval(t.Context(), key.id, h); err == nil {
 					allowed[key.id] = append(allowed[key.id], h)
+					if m := floors[key.id]; h.Slot <= m.Slot || h.Height < m.Height {
+						rt.Fatalf("slot %s height %s was allowed under a floor at slot %s height %s", h.Slot, h.Height, m.Slot, m.Height)
+					}
 				} else if !errors.Is(err, signer.ErrRefused) && !errors.Is(err, errPowerCut) {
 					rt.Fatal(err)
 				}

@@ -14,7 +14,7 @@ type Reason string
 // The reasons.
 const (
 	ReasonConflict        Reason = "conflicting_block"   // another block was reserved for this slot
-	ReasonStaleSlot       Reason = "stale_slot"          // a later slot was reserved already
+	ReasonStaleSlot       Reason = "stale_slot"          // a later slot was reserved already, or a floor was raised over a reservation
 	ReasonLowerHeight     Reason = "lower_height"        // a higher block was reserved already
 	ReasonWrongChain      Reason = "wrong_chain"         // the header is of another chain, version or the genesis block
 	ReasonFutureSlot      Reason = "future_slot"         // the slot has not begun by our clock
@@ -28,7 +28,7 @@ const (
 	ReasonNotAnApprover   Reason = "not_an_approval_key" // the key id is not a BLS key
 	ReasonBadSignature    Reason = "bad_signature"       // Complete was given a signature that does not verify
 	ReasonNoSuchApproval  Reason = "no_such_approval"    // Complete was given a block that was never reserved
-	ReasonImportConflicts Reason = "import_conflicts"    // an import gives an outpoint or a version to another payment
+	ReasonImportConflicts Reason = "import_conflicts"    // an import gives an outpoint or a version to another payment, or a slot to another block
 )
 
 // Alarming reports whether the reason shows that something tried to break the rule, rather than came late or early.

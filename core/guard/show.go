@@ -12,7 +12,7 @@ type KeyState struct {
 	Key       signer.KeyID    `json:"key"`
 	Slot      chain.Slot      `json:"slot"`
 	Height    chain.Height    `json:"height"`
-	Block     chain.Hash      `json:"block"`  // of the last approval; zero when only a floor is known
+	Block     chain.Hash      `json:"block"`  // of the last approval; zero when only a floor is known, or was raised over it
 	Signed    bool            `json:"signed"` // the last approval's signature is kept
 	Records   uint64          `json:"records"`
 	UpdatedAt chain.UnixMilli `json:"updated_at"`
@@ -26,7 +26,7 @@ type KeyState struct {
 func (g *Guard) Show(ctx context.Context) ([]KeyState, error) {
 	var states []KeyState
 	err := g.each(ctx, func(id signer.KeyID, s *state) {
-		last := s.approvals[s.mark.Slot]
+		last := s.top()
 		states = append(states, KeyState{
 			Key: id, Slot: s.mark.Slot, Height: s.mark.Height, Block: last.block, Signed: !last.signature.IsZero(),
 			Records: s.seq, UpdatedAt: s.last, Payments: s.versions(), Outpoints: len(s.outpoints),
@@ -56,8 +56,9 @@ func (g *Guard) Floors(ctx context.Context) ([]signer.Floor, error) {
 	return floors, err
 }
 
-// RaiseFloor makes a key sign nothing at or below the floor's slot and nothing below its height. A floor that is not
-// higher changes nothing; each part counts by itself.
+// RaiseFloor makes a key sign nothing at or below the floor's slot and nothing below its height, also of what was reserved
+// before; answers that are kept are given again. A floor that is not higher and covers no reservation changes nothing; each
+// part counts by itself.
 func (g *Guard) RaiseFloor(ctx context.Context, f signer.Floor) error {
 	_, err := g.raise(ctx, exportedKey{Key: f.Key, Slot: f.Slot, Height: f.Height})
 	return err

@@ -13,6 +13,16 @@ type approval struct {
 	height    chain.Height
 	block     chain.Hash
 	signature chain.BLSSignature // zero until kept
+	barred    bool               // not signed, and never to be: a floor that was raised later covers it
+}
+
+// covered reports whether a floor ends the reservation for a slot: who raised the floor may have signed another block
+// there, or a higher one. An answer that was kept stands, and so does the very block that the floor names.
+func (a approval) covered(slot chain.Slot, floor Record) bool {
+	if a.barred || !a.signature.IsZero() || slot == floor.Slot && a.block == floor.Block {
+		return false
+	}
+	return slot <= floor.Slot || a.height < floor.Height
 }
 
 // payment is what was recorded for a payment.
@@ -90,7 +100,9 @@ func (s *state) apply(r Record, version Version) {
 	case KindRelease:
 		s.release(r)
 		return
-	case KindApproval, KindSignature, KindFloor:
+	case KindFloor:
+		s.bar(r)
+	case KindApproval, KindSignature:
 	}
 	s.mark = r.Mark
 	if !r.Block.IsZero() {
@@ -100,6 +112,34 @@ func (s *state) apply(r Record, version Version) {
 		s.approvals[r.Slot] = approval{seq: r.Seq, height: r.Height, block: r.Block, signature: r.Signature}
 	}
 	s.forget(r.Keep)
+}
+
+// bar ends the reservations that a floor covers.
+func (s *state) bar(floor Record) {
+	for slot, a := range s.approvals {
+		if a.covered(slot, floor) {
+			a.barred = true
+			s.approvals[slot] = a
+		}
+	}
+}
+
+// bars reports whether a floor would end any reservation.
+func (s *state) bars(floor Record) bool {
+	for slot, a := range s.approvals {
+		if a.covered(slot, floor) {
+			return true
+		}
+	}
+	return false
+}
+
+// top is the approval at the mark's slot; zero when there is none, or none that is answered.
+func (s *state) top() approval {
+	if a := s.approvals[s.mark.Slot]; !a.barred {
+		return a
+	}
+	return approval{}
 }
 
 // give reads a version of a payment.
@@ -147,6 +187,8 @@ func (s *state) next(kind Kind, at chain.UnixMilli) Record {
 func (s *state) decideApproval(h chain.Header, block chain.Hash) (recorded *approval, reason Reason, detail string) {
 	known, ok := s.approvals[h.Slot]
 	switch {
+	case ok && known.block == block && known.barred:
+		return nil, ReasonStaleSlot, "it was reserved and not signed before a floor at or above it was raised"
 	case ok && known.block == block:
 		return &known, "", ""
 	case ok:

@@ -40,8 +40,9 @@ type State struct {
 
 // Hooks let the owner of an instance take part in its life.
 type Hooks struct {
-	// Ready runs before a generation becomes the current one, after every restart too: here an engine is caught up. Its
-	// context ends when the process dies or the instance is stopped. An error counts as a death. It may be nil.
+	// Ready runs before a generation becomes the current one, after every restart too: here an engine is caught up. The
+	// start timeout does not bound it. Its context ends when the process dies or the instance is stopped, and before the
+	// first generation with the one that Supervise was given. An error counts as a death. It may be nil.
 	Ready func(ctx context.Context, g *Generation) error
 	// Changed hears of every change, in order, from the instance's goroutine. It must not block. It may be nil.
 	Changed func(State)
@@ -59,7 +60,8 @@ type Instance struct {
 }
 
 // Supervise launches a generation and, once it is up and made ready, keeps one alive until Stop. ctx bounds the first
-// launch only. When that fails there is no instance and nothing is left behind: a swap wants to know at once.
+// launch with its Ready hook only. When that fails there is no instance and nothing is left behind: a swap wants to know
+// at once.
 func (h *Host) Supervise(ctx context.Context, b Block, d Digest, hooks Hooks) (*Instance, error) {
 	i := h.newInstance(ctx, b, d, hooks)
 	if err := i.super.Start(ctx); err != nil {
@@ -93,8 +95,9 @@ func (h *Host) newInstance(ctx context.Context, b Block, d Digest, hooks Hooks) 
 			Min: t.RestartMin, Max: t.RestartMax, Jitter: t.RestartJitter, Reset: t.RestartReset,
 			Deaths: t.BreakerDeaths, Window: t.BreakerWindow, HalfOpen: t.BreakerHalfOpen,
 		},
-		Every: t.HealthEvery,
-		Fails: t.HealthFailures,
+		Every:  t.HealthEvery,
+		Fails:  t.HealthFailures,
+		Polite: t.Drain + t.Shutdown,
 		Sampled: func(u unit) {
 			h.observer.PluginSampled(Sample{Name: u.w.name, Stats: u.Stats()})
 		},

@@ -23,8 +23,9 @@ type Binary struct {
 type stage struct {
 	dir string
 
-	mu     sync.Mutex // guards intact
+	mu     sync.Mutex // guards intact and asked
 	intact map[Digest]identity
+	asked  map[Digest]bool // staged since the last prune: a plan may name them that is not in the journal yet
 }
 
 // identity changes whenever somebody writes to the file, even if they put size and times back.
@@ -32,7 +33,9 @@ type identity struct {
 	inode, size, changed uint64
 }
 
-func newStage(dir string) *stage { return &stage{dir: dir, intact: map[Digest]identity{}} }
+func newStage(dir string) *stage {
+	return &stage{dir: dir, intact: map[Digest]identity{}, asked: map[Digest]bool{}}
+}
 
 // Stage finds a command, checks it against the checksums (any of them is accepted; none are needed when
 // Config.RequireChecksum is false) and copies it into the data folder. What is hashed is the open file, and what runs
@@ -50,6 +53,7 @@ func (h *Host) Stage(ctx context.Context, command string, checksums []string) (B
 	if err := h.checkPin(f.Name(), got, checksums); err != nil {
 		return Binary{}, err
 	}
+	h.stage.ask(got)
 	if b, err := h.stage.get(ctx, got); err == nil {
 		return b, nil
 	}
@@ -87,6 +91,22 @@ func (h *Host) checkPin(path string, got Digest, checksums []string) error {
 		Err: ErrChecksum, Detail: fmt.Sprintf("%s is %s, alys.hcl pins %s", path, got, strings.Join(pins, " or ")),
 		Hint: "if the binary was replaced on purpose, run alys plugin pin; if not, find out who did",
 	}
+}
+
+// ask keeps a copy from the next prune.
+func (s *stage) ask(d Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[d] = true
+}
+
+// takeAsked gives what was staged since it was called last.
+func (s *stage) takeAsked() map[Digest]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked
+	s.asked = map[Digest]bool{}
+	return asked
 }
 
 // get opens the copy of a digest and hashes it, once as long as nobody touches it.
@@ -174,9 +194,14 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Prune removes the copies that are neither named in keep (what the journal may start again) nor in use by an instance.
+// Prune removes the copies that are neither named in keep (what the journal may start again) nor in use by an instance. A
+// copy that this host staged since the prune before stays, because it may be about to be started. No launch of a digest
+// that is not in keep may begin meanwhile.
 func (h *Host) Prune(keep []Digest) error {
 	wanted := map[string]bool{}
+	for d := range h.stage.takeAsked() {
+		wanted[d.file()] = true
+	}
 	for _, d := range keep {
 		wanted[d.file()] = true
 	}

@@ -262,6 +262,12 @@ func TestPruneKeepsWhatTheJournalNamesAndWhatRuns(t *testing.T) {
 	if err := b.Prune([]host.Digest{named}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := b.StageDigest(t.Context(), other); err != nil {
+		t.Errorf("a copy that was staged since the prune before is gone: %v", err)
+	}
+	if err := b.Prune([]host.Digest{named}); err != nil {
+		t.Fatal(err)
+	}
 	for d, want := range map[host.Digest]error{running.Digest: nil, named: nil, other: host.ErrNotStaged} {
 		if _, err := b.StageDigest(t.Context(), d); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", d, err, want)

@@ -63,7 +63,7 @@ func (a *admitter) Admit(ctx context.Context, ad swap.Admission) error {
 	}
 	switch p.id.Kind {
 	case lifecycle.Signer:
-		return a.admitSigner(ctx, p, c, ad.Position)
+		return a.admitSigner(ctx, p, c, ad.Role, ad.Position)
 	case lifecycle.Engine:
 		return a.admitEngine(ctx, c.Engine())
 	case lifecycle.Sync:
@@ -92,13 +92,14 @@ func (a *admitter) BeforeFlip(ctx context.Context, ad swap.Admission) error {
 	return nil
 }
 
-// admitSigner wants a proof of possession, by a fresh challenge, of every key that this node signs with. A locked signer
-// is admitted by what it lists: its operator unlocks it later, and until then it gives no answer.
-func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client, position swap.Position) error {
+// admitSigner wants a proof of possession, by a fresh challenge, of every key that this node signs with in the role. A
+// locked signer is admitted by what it lists: its operator unlocks it later, and until then it gives no answer.
+func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client, role swap.Role, position swap.Position) error {
 	self, err := a.self(ctx)
 	if err != nil {
 		return err
 	}
+	self = slices.DeleteFunc(slices.Clone(self), func(id signer.KeyID) bool { return !signsAs(role, id) })
 	keys, err := a.listed(ctx, p, c)
 	switch {
 	case err != nil:
@@ -121,6 +122,18 @@ func (a *admitter) admitSigner(ctx context.Context, p *process, c *wire.Client, 
 		}
 	}
 	return a.raiseFloors(ctx, p, c)
+}
+
+// signsAs reports whether a role signs with a key: one that is narrowed to a purpose needs no keys of the other.
+func signsAs(role swap.Role, id signer.KeyID) bool {
+	_, notBLS := id.BLS()
+	switch role {
+	case roleApproval:
+		return notBLS == nil
+	case roleBitcoin:
+		return notBLS != nil
+	}
+	return true
 }
 
 func (a *admitter) challenge(ctx context.Context, s signer.Signer, id signer.KeyID) error {

@@ -94,8 +94,37 @@ func TestSignerIsAdmittedByWhatItProves(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAdmitter(t, test.self...)
 			c := plugintest.ServeWith(t, test.signer, plugintest.Options{Host: lifecycle.Host{Genesis: genesisOf(test.signer)}})
-			wantIs(t, a.admitSigner(t.Context(), newcomer(), c, swap.Primary), test.want)
+			wantIs(t, a.admitSigner(t.Context(), newcomer(), c, roleSigner, swap.Primary), test.want)
 		})
+	}
+}
+
+// bitcoinOnly lists no key that approves blocks.
+type bitcoinOnly struct{ *signertest.Memory }
+
+func (b bitcoinOnly) Keys(ctx context.Context) ([]signer.Key, error) {
+	keys, err := b.Memory.Keys(ctx)
+	return slices.DeleteFunc(keys, func(k signer.Key) bool { return k.Purpose != signer.PurposeBitcoin }), err
+}
+
+func TestNarrowedRoleNeedsTheKeysOfItsPurpose(t *testing.T) {
+	approval := signer.BLSKey(signertest.BLSPublic("a"))
+	bitcoin, other := signer.BitcoinKey(signertest.BitcoinPublic("a")), signer.BitcoinKey(signertest.BitcoinPublic("b"))
+	for _, test := range []struct {
+		role swap.Role
+		self []signer.KeyID
+		want error
+	}{
+		{roleBitcoin, []signer.KeyID{approval}, nil},
+		{roleBitcoin, []signer.KeyID{approval, bitcoin}, nil},
+		{roleBitcoin, []signer.KeyID{other}, errKeyMissing},
+		{roleApproval, []signer.KeyID{approval}, errKeyMissing},
+		{roleApproval, []signer.KeyID{other}, nil},
+		{roleSigner, []signer.KeyID{approval}, errKeyMissing},
+	} {
+		a := newAdmitter(t, test.self...)
+		c := plugintest.ServeWith(t, bitcoinOnly{memory()}, plugintest.Options{Host: lifecycle.Host{Genesis: testGenesis}})
+		wantIs(t, a.admitSigner(t.Context(), newcomer(), c, test.role, swap.Primary), test.want)
 	}
 }
 
@@ -126,7 +155,7 @@ func TestSignerThatDoesNotListIsNotAdmitted(t *testing.T) {
 	c := plugintest.Serve(t, memory())
 	broken := errors.New("no list")
 	a.listed = func(context.Context, *process, *wire.Client) ([]signer.Key, error) { return nil, broken }
-	wantIs(t, a.admitSigner(t.Context(), newcomer(), c, swap.Primary), broken)
+	wantIs(t, a.admitSigner(t.Context(), newcomer(), c, roleSigner, swap.Primary), broken)
 }
 
 func TestNewcomersGuardIsNeverEmpty(t *testing.T) {
@@ -137,7 +166,7 @@ func TestNewcomersGuardIsNeverEmpty(t *testing.T) {
 	must(t, a.guard.Complete(t.Context(), res, signertest.BLSSecret("a").Sign(signer.ApprovalRoot(res.Header))))
 	m := memory()
 	c := plugintest.ServeWith(t, m, plugintest.Options{Host: lifecycle.Host{Genesis: testGenesis}})
-	must(t, a.admitSigner(t.Context(), newcomer(), c, swap.Primary))
+	must(t, a.admitSigner(t.Context(), newcomer(), c, roleSigner, swap.Primary))
 	for _, h := range []chain.Header{header(50, 20), header(49, 20), header(51, 19)} {
 		if _, err := m.Approve(t.Context(), signer.Approval{Key: key, Header: h}); !errors.Is(err, signer.ErrRefused) {
 			t.Errorf("the newcomer signed slot %d, height %d: %v", h.Slot, h.Height, err)
@@ -338,6 +367,6 @@ func TestSignerOfApprovalsWithoutAFloorNeedsItsGuardBesideTheKey(t *testing.T) {
 	} {
 		m := memory()
 		c := plugintest.ServeWith(t, withoutFloor{m, m, m, test.caps}, plugintest.Options{Host: lifecycle.Host{Genesis: testGenesis}})
-		wantIs(t, a.admitSigner(t.Context(), newcomer(), c, swap.Primary), test.want)
+		wantIs(t, a.admitSigner(t.Context(), newcomer(), c, roleSigner, swap.Primary), test.want)
 	}
 }

@@ -153,9 +153,15 @@ func (n *Node) reported(r swap.Report, err error) {
 	case err != nil:
 		n.log.Error("configuration not applied: what runs goes on", "error", err)
 		n.watch.say("configuration not applied: " + err.Error())
+	case r.Result == swap.ResultFailed || r.Result == "":
+		n.log.Error("configuration not applied: what runs goes on", "error", r.Problem)
+		n.watch.say("configuration not applied: " + r.Problem)
 	case r.Result != swap.ResultNoOp:
 		n.log.Info("configuration applied", "serial", r.Serial, "result", r.Result, "roles", r.Roles)
 		n.watch.say(changeText(r))
+		if r.Result == swap.ResultDone && r.Problem != "" {
+			n.log.Error("the change is applied, and after it something went wrong", "serial", r.Serial, "error", r.Problem)
+		}
 	}
 }
 
@@ -170,6 +176,9 @@ func (n *Node) probationEnded(r swap.Report) {
 		return
 	}
 	n.log.Info("probation is over", "serial", r.Serial, "roles", r.Roles)
+	if r.Problem != "" {
+		n.log.Error("the probation is over, and after it something went wrong", "serial", r.Serial, "error", r.Problem)
+	}
 }
 
 // changeText says in one line what a change did.

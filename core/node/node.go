@@ -61,6 +61,7 @@ type Node struct {
 	routes   *routes
 	wheel    *wheel
 	swap     *swap.Controller
+	journal  *swap.FileJournal
 	executor *executor
 	carrier  *carrier
 	metrics  *telemetry.Metrics
@@ -226,7 +227,8 @@ func (n *Node) listen() error {
 	if l.Wallet.Enabled {
 		n.wallet, err = wallet.New(wallet.Options{
 			Address: l.Wallet.Address, Hosts: l.Wallet.Origins, Wait: walletWait, Backend: n.walletBackend, Keep: n.carrier.Keep,
-			Observe:  func(code int) { n.metrics.WalletRequests.WithLabelValues(fmt.Sprint(code)).Inc() },
+			Observe: func(code int) { n.metrics.WalletRequests.WithLabelValues(fmt.Sprint(code)).Inc() },
+			MaxBody: int64(l.Wallet.MaxBody), Timeout: l.Wallet.Timeout, MaxConns: l.Wallet.MaxConnections,
 			Panicked: n.tree.panicked(serviceWallet), Log: n.log.Named("wallet"),
 		})
 		if err != nil {
@@ -236,6 +238,7 @@ func (n *Node) listen() error {
 	if l.Metrics.Enabled {
 		n.server, err = telemetry.NewServer(telemetry.ServerOptions{
 			Address: l.Metrics.Address, Metrics: n.metrics, Ready: n.readiness, Extra: admin.Console(n),
+			Timeout: l.Metrics.Timeout, MaxConns: l.Metrics.MaxConnections,
 			Panicked: n.tree.panicked(serviceMetrics), Log: n.log.Named("metrics"),
 		})
 		if err != nil {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"path"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,68 @@ type watch struct {
 	advanced func(driver.Advanced) // what the node does after a new head; never blocks
 
 	missed, authored atomic.Uint64
+
+	serving serving
+}
+
+// serving knows which generations of each plugin are up. In a swap two of one label are, and the end of the old one says
+// nothing of the new.
+type serving struct {
+	mu   sync.Mutex
+	up   map[host.Name]bool // guarded by mu
+	left map[host.Name]bool // guarded by mu; ended before their start was told, which comes from another goroutine
+}
+
+// started notes a generation and reports whether its plugin serves.
+func (s *serving) started(n host.Name) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.make()
+	if s.left[n] {
+		delete(s.left, n)
+	} else {
+		s.up[n] = true
+	}
+	return s.serves(n)
+}
+
+// ended takes a generation off and reports whether its plugin serves with another one.
+func (s *serving) ended(n host.Name) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.make()
+	if s.up[n] {
+		delete(s.up, n)
+	} else {
+		s.left[n] = true
+	}
+	return s.serves(n)
+}
+
+// make makes the zero value usable; the caller holds mu.
+func (s *serving) make() {
+	if s.up == nil {
+		s.up, s.left = map[host.Name]bool{}, map[host.Name]bool{}
+	}
+}
+
+// serves reports whether any generation of a plugin is up; the caller holds mu.
+func (s *serving) serves(n host.Name) bool {
+	for o := range s.up {
+		if o.Kind == n.Kind && o.Label == n.Label {
+			return true
+		}
+	}
+	return false
+}
+
+// up sets the gauge of a plugin.
+func (w *watch) up(n host.Name, serves bool) {
+	value := 0.0
+	if serves {
+		value = 1
+	}
+	w.metrics.PluginUp.WithLabelValues(string(n.Kind), n.Label).Set(value)
 }
 
 func (w *watch) say(text string) { w.event(Event{At: time.Now(), Text: text}) }
@@ -32,13 +95,13 @@ func (w *watch) say(text string) { w.event(Event{At: time.Now(), Text: text}) }
 // PluginStarted implements host.Observer.
 func (w *watch) PluginStarted(s host.Started) {
 	w.metrics.PluginStarts.WithLabelValues(string(s.Kind), s.Label).Inc()
-	w.metrics.PluginUp.WithLabelValues(string(s.Kind), s.Label).Set(1)
+	w.up(s.Name, w.serving.started(s.Name))
 	w.log.Info("plugin is up", "kind", s.Kind, "plugin", s.Label, "generation", s.Generation, "pid", s.PID, "took", s.Took)
 }
 
 // PluginExited implements host.Observer.
 func (w *watch) PluginExited(e host.Exited) {
-	w.metrics.PluginUp.WithLabelValues(string(e.Kind), e.Label).Set(0)
+	w.up(e.Name, w.serving.ended(e.Name))
 	if e.Asked {
 		w.log.Info("plugin ended", "kind", e.Kind, "plugin", e.Label, "generation", e.Generation)
 		return

@@ -17,6 +17,7 @@ import (
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/host"
 	"github.com/alys-node/alys/core/route"
+	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/core/telemetry"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/lifecycle"
@@ -151,5 +152,45 @@ func TestEveryByteOfABodyIsItsHeaders(t *testing.T) {
 		if err := b.CheckBody(&altered); !errors.Is(err, block.ErrMismatch) {
 			t.Errorf("%s: got %v, want ErrMismatch", name, err)
 		}
+	}
+}
+
+func TestPluginIsUpAsLongAsOneOfItsGenerationsIs(t *testing.T) {
+	w, _ := watching()
+	of := func(generation uint64) host.Name {
+		return host.Name{Kind: lifecycle.Signer, Label: "a", Generation: generation}
+	}
+	up := func(want float64, when string) {
+		t.Helper()
+		if got := value(t, w.metrics.Registry, "alys_plugin_up"); got != want {
+			t.Errorf("%s: alys_plugin_up is %v, want %v", when, got, want)
+		}
+	}
+	w.PluginStarted(host.Started{Name: of(1)})
+	w.PluginStarted(host.Started{Name: of(2)})
+	w.PluginExited(host.Exited{Name: of(1), Asked: true})
+	up(1, "after a swap")
+	w.PluginExited(host.Exited{Name: of(2)})
+	up(0, "after a crash")
+	w.PluginExited(host.Exited{Name: of(3)})
+	w.PluginStarted(host.Started{Name: of(3)})
+	up(0, "after one that ended as it started")
+	w.PluginStarted(host.Started{Name: of(4)})
+	up(1, "after a restart")
+}
+
+func TestWhatIsNotAppliedIsNotReportedAsApplied(t *testing.T) {
+	w, events := watching()
+	n := &Node{log: hclog.NewNullLogger(), metrics: w.metrics, watch: w}
+	n.reported(swap.Report{Cause: "start", Result: swap.ResultFailed, Problem: "it was rejected"}, nil)
+	n.reported(swap.Report{}, nil)
+	for _, e := range *events {
+		if !strings.HasPrefix(e.Text, "configuration not applied") {
+			t.Errorf("told %q", e.Text)
+		}
+	}
+	n.reported(swap.Report{Serial: 3, Result: swap.ResultDone, Roles: []swap.Role{"signer"}, Problem: "disk is full"}, nil)
+	if len(*events) != 3 || !strings.Contains((*events)[2].Text, "serial 3") {
+		t.Errorf("told %+v", *events)
 	}
 }

@@ -271,6 +271,9 @@ func outcomeText(r swap.Report) string {
 		return fmt.Sprintf("Went back (serial %d): %s", r.Serial, r.Problem)
 	case swap.ResultDone, swap.ResultFailed:
 	}
+	if r.Problem != "" {
+		return fmt.Sprintf("Applied as serial %d. After that something went wrong: %s", r.Serial, r.Problem)
+	}
 	return fmt.Sprintf("Applied as serial %d.", r.Serial)
 }
 

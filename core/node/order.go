@@ -187,6 +187,9 @@ func (n *Node) close(ctx context.Context) error {
 	if n.swap != nil {
 		stage("plugins", n.swap.Close)
 	}
+	if n.journal != nil {
+		stage("journal", func(context.Context) error { return n.journal.Close() })
+	}
 	if n.routes != nil {
 		stage("routes", func(context.Context) error { n.routes.close(); return nil })
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/host"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
@@ -44,6 +45,7 @@ func (n *Node) openRoles() error {
 	if err != nil {
 		return fmt.Errorf("open swap journal: %w", err)
 	}
+	n.journal = file
 	var journal swap.Journal = file
 	if n.opt.Journal != nil {
 		journal = n.opt.Journal(file)
@@ -65,20 +67,33 @@ func (n *Node) openRoles() error {
 			},
 		},
 		Journal: journal, Logger: n.log.Named("swap"), Probation: probation(c.Swap), Timeouts: timeouts(c.Swap),
-		Ended: n.probationEnded,
+		Ended: n.probationEnded, Retired: n.prune, Awaited: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 	})
 	return err
 }
 
+// prune removes the copies of plugins that the journal does not name any more.
+func (n *Node) prune(digests []string) {
+	keep := make([]host.Digest, len(digests))
+	for i, d := range digests {
+		keep[i] = host.Digest(digestPrefix + d)
+	}
+	if err := n.host.Prune(keep); err != nil {
+		n.log.Warn("old copies of plugins were not removed", "error", err)
+	}
+}
+
 // attached makes a process that came up, for the first time or again after a crash, ready to serve: an engine is caught
-// up from our store and gets the wallets' transactions, a signer is asked for its keys.
+// up from our store, for as long as it takes, and gets the wallets' transactions; a signer is asked for its keys.
 func (n *Node) attached(ctx context.Context, p *process, c *wire.Client) error {
+	asked, cancel := context.WithTimeout(ctx, n.opt.Config.Swap.StartTimeout)
+	defer cancel()
 	switch p.id.Kind {
 	case lifecycle.Signer:
-		_, err := p.listKeys(ctx, c.Signer())
+		_, err := p.listKeys(asked, c.Signer())
 		return err
 	case lifecycle.Engine:
-		s, err := c.Engine().Status(ctx)
+		s, err := c.Engine().Status(asked)
 		if err != nil {
 			return fmt.Errorf("ask engine: %w", err)
 		}

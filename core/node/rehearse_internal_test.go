@@ -25,7 +25,7 @@ func TestSignerThatCannotProveIsRehearsedInShadowFirst(t *testing.T) {
 		t.Run(string(position), func(t *testing.T) {
 			a := newAdmitter(t, signer.BLSKey(signertest.BLSPublic("a")))
 			c := plugintest.ServeWith(t, speechless{memory()}, plugintest.Options{Host: lifecycle.Host{Genesis: testGenesis}})
-			wantIs(t, a.admitSigner(t.Context(), newcomer(), c, position), want)
+			wantIs(t, a.admitSigner(t.Context(), newcomer(), c, roleSigner, position), want)
 		})
 	}
 }

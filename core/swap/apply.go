@@ -50,9 +50,7 @@ func (c *Controller) apply(ctx context.Context, p Plan, d Desired, o ApplyOption
 	case len(now.Gaps) > 0 && !o.AllowGap:
 		return Report{}, fmt.Errorf("%w: role %q cannot answer for up to %s", ErrGap, now.Gaps[0].Role, now.Gaps[0].AtMost)
 	}
-	if err := c.endProbation(ctx); err != nil {
-		return Report{}, err
-	}
+	c.endProbation(ctx)
 	t := c.transition(to, cause, o.By)
 	t.rejected = nil // another configuration: the file has changed
 	t.watched = !o.Unwatched && len(changedRoles(t.from, t.to)) > 0
@@ -82,8 +80,10 @@ type transition struct {
 func (c *Controller) transition(to Applied, cause, by string) *transition {
 	h := c.state()
 	roles := c.affected(h.applied, to)
+	// A role whose plugin is only started again keeps what it goes back to.
+	previous := h.advance(changedRoles(h.applied, to))
 	return &transition{
-		c: c, from: h.applied, to: to, roles: roles, serial: h.serial + 1, previous: h.advance(roles), rejected: h.rejected,
+		c: c, from: h.applied, to: to, roles: roles, serial: h.serial + 1, previous: previous, rejected: h.rejected,
 		report: &Report{Cause: cause, By: by, Roles: roles, At: time.Now()},
 	}
 }
@@ -131,7 +131,7 @@ func (t *transition) run(ctx context.Context) (Report, error) {
 		t.undo(ctx, err)
 		return t.finish(ResultFailed, err), err
 	}
-	return t.settle(ctx)
+	return t.settle(ctx), nil
 }
 
 // step runs one step, takes its time and names it in its error.
@@ -213,7 +213,11 @@ func (t *transition) bringUp(ctx context.Context, beside, over []Block, g Genera
 }
 
 func (t *transition) launch(ctx context.Context, b Block, g Generation) error {
-	r, err := t.c.launch(ctx, b, g)
+	launch := t.c.launch
+	if t.from.empty() {
+		launch = t.c.launchPatiently
+	}
+	r, err := launch(ctx, b, g)
 	if err != nil {
 		return &StepError{Plugin: b.ID, Err: err}
 	}
@@ -248,15 +252,18 @@ func (t *transition) state() State {
 	return Intent
 }
 
-// settle goes on after the flip: probation, or the end.
-func (t *transition) settle(ctx context.Context) (Report, error) {
+// settle goes on after the flip: probation, or the end. Nothing that goes wrong here takes the flip back.
+func (t *transition) settle(ctx context.Context) Report {
 	t.report.Serial = t.serial
 	if t.watching() {
 		t.c.wake()
-		return t.finish(ResultProbation, nil), nil
+		return t.finish(ResultProbation, nil)
 	}
 	err := t.step(StepRetire, func() error { return t.c.retire(ctx, t.from) })
-	return t.finish(ResultDone, nil), err
+	if e, ok := errors.AsType[*StepError](err); ok {
+		err = e.Err // "swap failed" would not be true
+	}
+	return t.finish(ResultDone, err)
 }
 
 // watching reports that a probation follows.

@@ -80,6 +80,23 @@ func TestStepsThatFailLeaveTheOldRouteServing(t *testing.T) {
 	}
 }
 
+func TestWhatFailsAfterTheCommitIsNoFailedSwap(t *testing.T) {
+	w := newWorld(t).noProbation()
+	c := w.start(signer("local", "1"))
+	w.journal.fail = map[swap.State]error{swap.Done: errors.New("disk is full")}
+	r := mustApply(t, c, signer("second", "1"))
+	if r.Result != swap.ResultDone || !strings.Contains(r.Problem, "disk is full") || strings.Contains(r.Problem, "swap failed") {
+		t.Errorf("report %+v", r)
+	}
+	if last := c.Status().LastSwap; last == nil || last.Result != swap.ResultDone || last.Problem != r.Problem {
+		t.Errorf("last swap %+v", last)
+	}
+	w.expect(t, "second-1", "second")
+	w.journal.fail = nil
+	mustApply(t, c, signer("third", "1"))
+	w.expect(t, "third-1", "third")
+}
+
 func TestApplyIsOneUnitOverRoles(t *testing.T) {
 	w := newWorld(t).noProbation()
 	both := func(v string) swap.Desired {
@@ -382,6 +399,38 @@ func load(t *testing.T, c *control, callers int) (stop func() (calls, failed int
 		close(quit)
 		wg.Wait()
 		return calls.Load(), failed.Load()
+	}
+}
+
+func TestPlanChangesNothing(t *testing.T) {
+	w := newWorld(t).noProbation()
+	c := w.start(signer("local", "1"))
+	if p, err := c.Plan(t.Context(), signer("second", "1")); err != nil || p.NoOp() {
+		t.Fatalf("plan %v, %v", p, err)
+	}
+	if s := c.Status(); len(s.Drift) != 0 || s.Wanted != s.Hash {
+		t.Errorf("after a plan of another file the status wants %q and shows drift %v", s.Wanted, s.Drift)
+	}
+}
+
+func TestRetiredHearsWhatMayComeBack(t *testing.T) {
+	w := newWorld(t).noProbation()
+	var kept [][]string
+	w.opts.Retired = func(digests []string) { kept = append(kept, digests) }
+	of := func(label, digest string) swap.Desired {
+		d := signer(label, "1")
+		b := d.Plugins[plugin("signer."+label)]
+		b.Digest = strings.Repeat(digest, 32)
+		d.Plugins[b.ID] = b
+		return d
+	}
+	c := w.start(of("local", "aa"))
+	mustApply(t, c, of("second", "bb"))
+	w.journal.fail = map[swap.State]error{swap.Done: errors.New("disk is full")}
+	mustApply(t, c, of("third", "cc")) // whose end is not in the journal
+	a, b := strings.Repeat("aa", 32), strings.Repeat("bb", 32)
+	if d := cmp.Diff([][]string{{a}, {a, b}}, kept); d != "" {
+		t.Errorf("told to keep (-want +got):\n%s", d)
 	}
 }
 

@@ -27,11 +27,8 @@ func (c *Controller) flipBack(ctx context.Context, w *watch, f flip) {
 		Previous: w.before, Rejected: h.reject(w.next.Hash, f.reason, started), Generation: h.generation + Generation(len(missing)),
 	}
 	c.log.Error("flipping back", "reason", f.reason, "by", f.by)
-	if err := c.append(ctx, rec); err != nil {
+	if err := c.note(ctx, rec); err != nil {
 		c.log.Error("the flip back is not in the journal: a restart would try the change again", "error", err)
-		c.mu.Lock()
-		c.history.add(rec)
-		c.mu.Unlock()
 	}
 	c.mu.Lock()
 	c.watch = nil
@@ -126,7 +123,8 @@ func (c *Controller) report(w *watch, rec Record, started time.Time) {
 // Rollback points a role at its previous applied route, from the journal alone: alys.hcl may be broken. In a probation
 // that this undoes, the warm old generation is back at once; otherwise the previous generation is started beside, admitted
 // and flipped to like any other, without a probation. The configuration that is left is rejected. A plugin that the
-// previous route had with another block goes back for every role that uses it. A gap is allowed.
+// previous route had with another block goes back for every role that uses it. A gap is allowed. ErrNothingToRollBack when
+// there is no previous route or it is the one that is applied.
 func (c *Controller) Rollback(ctx context.Context, role Role, by string) (Report, error) {
 	ctx, done, err := c.ask(ctx)
 	if err != nil {
@@ -142,17 +140,20 @@ func (c *Controller) Rollback(ctx context.Context, role Role, by string) (Report
 		return Report{}, fmt.Errorf("%w: %q", ErrNothingToRollBack, role)
 	}
 	to := h.applied.with(role, prev)
+	if len(changedRoles(h.applied, to)) == 0 {
+		return Report{}, fmt.Errorf("%w: %q", ErrNothingToRollBack, role)
+	}
 	reason := fmt.Sprintf("role %q was rolled back", role)
-	if w := c.open(); w != nil {
-		if len(changedRoles(to, w.old)) == 0 {
-			c.flipBack(ctx, w, flip{reason: reason, by: by, asked: true})
-			return *c.Status().LastSwap, nil
-		}
-		if len(c.missing(to)) > 0 { // it would be a third generation
-			if err := c.endProbation(ctx); err != nil {
-				return Report{}, err
-			}
-		}
+	w := c.open()
+	if w != nil && len(changedRoles(to, w.old)) == 0 {
+		c.flipBack(ctx, w, flip{reason: reason, by: by, asked: true})
+		return *c.Status().LastSwap, nil
+	}
+	if err := to.validateResources(); err != nil { // what the other roles have now may claim what the old route needs
+		return Report{}, &StepError{Step: StepPlan, Role: role, Err: err}
+	}
+	if w != nil && len(c.missing(to)) > 0 { // it would be a third generation
+		c.endProbation(ctx)
 	}
 	to.Hash = fmt.Sprintf("rollback of %s at serial %d", role, h.serial)
 	t := c.transition(to, "rollback", by)

@@ -32,14 +32,15 @@ type Controller struct {
 
 	mu       sync.Mutex
 	history  history    // guarded by mu, as all below
+	owed     []Record   // that history has and the journal does not, oldest first
 	live     []*running // in order of their start
 	watch    *watch     // the probation that is open
-	desired  *Desired   // seen last
+	desired  *Desired   // what was to be applied last
 	last     *Report
 	started  bool
 	closed   bool
-	troubles map[PluginID]string // why a plugin of the applied state does not run
-	mended   time.Time           // when troubles are looked at next
+	troubles map[PluginID]error // why a plugin of the applied state does not run
+	mended   time.Time          // when troubles are looked at next
 }
 
 // New makes a controller. It starts nothing.
@@ -51,6 +52,9 @@ func New(o Options) (*Controller, error) {
 	if o.Logger == nil {
 		o.Logger = hclog.NewNullLogger()
 	}
+	if o.Awaited == nil {
+		o.Awaited = func(error) bool { return false }
+	}
 	p := DefaultProbation()
 	if o.Probation != nil {
 		p = *o.Probation
@@ -61,7 +65,7 @@ func New(o Options) (*Controller, error) {
 	return &Controller{
 		opts: o, probation: p, log: o.Logger, busy: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		quit:     make(chan struct{}),
-		troubles: map[PluginID]string{},
+		troubles: map[PluginID]error{},
 	}, nil
 }
 
@@ -111,7 +115,6 @@ func (c *Controller) Plan(_ context.Context, d Desired) (Plan, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.desired = &d
 	return c.plan(d), nil
 }
 
@@ -157,8 +160,12 @@ func (c *Controller) process(a Applied, id PluginID) *running {
 	return c.find(b)
 }
 
-// append makes a record durable and counts it in.
+// append makes a record durable and counts it in. What is owed to the journal goes before it: without that, the record
+// would follow another history on disk than it does here.
 func (c *Controller) append(ctx context.Context, r Record) error {
+	if err := c.payOwed(ctx); err != nil {
+		return err
+	}
 	r.At = time.Now()
 	if err := c.opts.Journal.Append(ctx, r); err != nil {
 		return fmt.Errorf("journal %s: %w", r.State, err)
@@ -169,10 +176,48 @@ func (c *Controller) append(ctx context.Context, r Record) error {
 	return nil
 }
 
-// launch starts the process of a block as the generation given.
+// note is append for what has happened whether or not it can be written. When it cannot, the record is owed, and nothing
+// else is written before it: no change begins until then.
+func (c *Controller) note(ctx context.Context, r Record) error {
+	err := c.append(ctx, r)
+	if err == nil {
+		return nil
+	}
+	r.At = time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.add(r)
+	c.owed = append(c.owed, r)
+	return err
+}
+
+// payOwed writes what is owed to the journal. The caller has the lock, so nobody else changes it.
+func (c *Controller) payOwed(ctx context.Context) error {
+	c.mu.Lock()
+	owed := slices.Clone(c.owed)
+	c.mu.Unlock()
+	for _, r := range owed {
+		if err := c.opts.Journal.Append(ctx, r); err != nil {
+			return fmt.Errorf("journal %s, which was not written when it happened: %w", r.State, err)
+		}
+		c.mu.Lock()
+		c.owed = c.owed[1:]
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// launch starts the process of a block as the generation given. The launcher bounds the start of the process; what makes
+// it ready after that, as the catching up of an engine does, has the time of an admission.
 func (c *Controller) launch(ctx context.Context, b Block, g Generation) (*running, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeouts.Start)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeouts.Start+c.opts.Timeouts.Admit)
 	defer cancel()
+	return c.launchPatiently(ctx, b, g)
+}
+
+// launchPatiently is launch for a node that has nothing else to serve with: it waits as long as the plugin goes on making
+// itself ready. An engine that is far behind must not end the node, and would not be nearer after another start.
+func (c *Controller) launchPatiently(ctx context.Context, b Block, g Generation) (*running, error) {
 	proc, err := c.opts.Launcher.Launch(ctx, LaunchRequest{Block: b, Generation: g})
 	if err != nil {
 		return nil, err
@@ -241,8 +286,10 @@ func (c *Controller) Digests() []string {
 	if c.history.open != nil && c.history.open.Applied != nil {
 		note(c.history.open.Applied.Plugins)
 	}
-	for _, p := range c.history.previous {
-		note(p.Plugins)
+	for _, states := range []map[Role]RoleState{c.history.previous, c.history.before} {
+		for _, s := range states {
+			note(s.Plugins)
+		}
 	}
 	out := make([]string, 0, len(seen))
 	for d := range seen {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alys-node/alys/core/swap"
@@ -184,6 +185,28 @@ func TestStartWithAFileThatFailsServesTheAppliedState(t *testing.T) {
 	}
 }
 
+func TestStartWithAFileThatIsNotBegunSaysSo(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		file swap.Desired
+		want error
+	}{
+		{"broken", brokenFile(), swap.ErrBadDesired},
+		{"with a gap", signer("second", "1", "second=/keys"), swap.ErrGap},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.start(signer("local", "1", "local=/keys"))
+			w.die()
+			r, err := w.host().Start(t.Context(), tc.file)
+			if err != nil || r.Result != swap.ResultFailed || r.Cause != "start" || !strings.Contains(r.Problem, tc.want.Error()) {
+				t.Errorf("report %+v, %v", r, err)
+			}
+			w.expect(t, "local-1", "local")
+		})
+	}
+}
+
 func TestGenerationsAreNeverUsedTwice(t *testing.T) {
 	w := newWorld(t).noProbation()
 	c := w.start(signer("local", "1"))
@@ -332,4 +355,51 @@ func TestStartAppliedNeedsNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect(t, "local-1", "local")
+}
+
+// TestLaunchHasTheTimeOfAnAdmission launches plugins that, like an engine that replays, are long ready after they are up.
+func TestLaunchHasTheTimeOfAnAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t).noProbation()
+		c := w.start(signer("local", "1"))
+		w.takes["second"] = time.Hour
+		var step *swap.StepError
+		if _, err := apply(t, c, signer("second", "1"), swap.ApplyOptions{}); !errors.As(err, &step) || step.Step != swap.StepStart || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("one that takes an hour: %v", err)
+		}
+		w.expect(t, "local-1", "local")
+		w.takes["second"] = 9 * time.Minute
+		mustApply(t, c, signer("second", "1"))
+		w.expect(t, "second-1", "second")
+	})
+}
+
+func TestStartWaitsForAPluginAsLongAsItTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.takes["local"] = time.Hour
+		w.start(signer("local", "1"))
+		w.die()
+		w.start(signer("local", "1"))
+		w.expect(t, "local-1", "local")
+	})
+}
+
+func TestStartGoesOnWithoutAPluginThatIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		errSyncing := errors.New("syncing")
+		w := newWorld(t)
+		w.opts.Awaited = func(err error) bool { return errors.Is(err, errSyncing) }
+		w.start(signer("local", "1"))
+		w.die()
+		w.fail["local"] = errSyncing
+		c := w.start(signer("local", "1"))
+		w.run(c)
+		w.expect(t, "", "")
+		w.mu.Lock()
+		delete(w.fail, "local")
+		w.mu.Unlock()
+		pass(time.Minute)
+		w.expect(t, "local-1", "local")
+	})
 }

@@ -56,6 +56,7 @@ type FileJournal struct {
 	records []Record
 	cut     int64
 	broken  error
+	syncDir func(dir string) error // makes a rename in a folder durable; tests let it fail
 }
 
 // OpenFileJournal opens the journal at a path, and makes it (0600) when there is none. A torn last line, left by a crash,
@@ -65,7 +66,7 @@ func OpenFileJournal(path string) (*FileJournal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open swap journal: %w", err)
 	}
-	j := &FileJournal{path: path, file: f}
+	j := &FileJournal{path: path, file: f, syncDir: syncDir}
 	if err := j.read(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -90,7 +91,7 @@ func (j *FileJournal) read() error {
 	if err := j.file.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", j.path, err)
 	}
-	return syncDir(filepath.Dir(j.path))
+	return j.syncDir(filepath.Dir(j.path))
 }
 
 // decodeJournal reads lines until the end. good is the length of what is whole, last the sum of the last record.
@@ -199,6 +200,7 @@ func (j *FileJournal) Append(_ context.Context, r Record) error {
 }
 
 // Compact writes the records to a new file that replaces the old one in one step. The chain goes on from the old end.
+// When nobody knows which of the two files has the name after a power cut, the journal refuses everything from then on.
 func (j *FileJournal) Compact(_ context.Context, rs []Record) error {
 	if j.broken != nil {
 		return j.broken
@@ -216,14 +218,20 @@ func (j *FileJournal) Compact(_ context.Context, rs []Record) error {
 	if err != nil {
 		return fmt.Errorf("compact swap journal: %w", err)
 	}
+	// The new file has the name: whatever fails from here on, a record in the old one would be read by nobody.
 	old := j.file
 	j.file, j.size, j.last, j.records = next, int64(len(all)), last, append([]Record(nil), rs...)
+	if err := j.syncDir(filepath.Dir(j.path)); err != nil {
+		j.broken = fmt.Errorf("%w: %w", ErrJournalRefuses, err)
+		return errors.Join(fmt.Errorf("compact swap journal: %w", err), old.Close())
+	}
 	if err := old.Close(); err != nil {
 		return fmt.Errorf("close old swap journal: %w", err)
 	}
 	return nil
 }
 
+// replaceFile gives the name to a new file with the content. On error the old one has it.
 func replaceFile(path string, content []byte) (*os.File, error) {
 	next, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -239,7 +247,7 @@ func replaceFile(path string, content []byte) (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, next.Close(), os.Remove(path+".new"))
 	}
-	return next, syncDir(filepath.Dir(path))
+	return next, nil
 }
 
 func syncDir(dir string) error {

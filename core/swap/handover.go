@@ -108,13 +108,14 @@ func (c *Controller) running(b Block) bool {
 func (c *Controller) trouble(id PluginID, err error) {
 	c.log.Error("plugin does not run", "plugin", id.String(), "error", err)
 	c.mu.Lock()
-	c.troubles[id] = err.Error()
+	c.troubles[id] = err
 	c.mu.Unlock()
 	c.wake()
 }
 
 // retire takes probation marks off the routes, drains and closes what the applied state does not use, and ends the
-// journal's entry. was is the state before, whose routes may still have calls in flight.
+// journal's entry. was is the state before, whose routes may still have calls in flight. An error, which is logged, is
+// about the journal: everything else is done all the same.
 func (c *Controller) retire(ctx context.Context, was Applied) error {
 	now := c.state().applied
 	roles := map[Role]bool{}
@@ -129,10 +130,17 @@ func (c *Controller) retire(ctx context.Context, was Applied) error {
 		_ = c.set(r, c.positions(now, r))
 	}
 	c.endUnused(ctx, now, all)
-	if err := c.append(ctx, Record{State: Done, Serial: c.state().serial}); err != nil {
+	if err := c.note(ctx, Record{State: Done, Serial: c.state().serial}); err != nil {
+		c.log.Error("the end of the swap is not in the journal: a restart would watch the change again", "error", err)
 		return err
 	}
-	return c.compact(ctx)
+	if err := c.compact(ctx); err != nil {
+		c.log.Error("the swap journal was not shortened", "error", err)
+	}
+	if c.opts.Retired != nil {
+		c.opts.Retired(c.Digests())
+	}
+	return nil
 }
 
 // endUnused drains and closes the processes that a state does not use.
@@ -158,7 +166,8 @@ func (c *Controller) endUnused(ctx context.Context, a Applied, roles []Role) {
 
 const compactAbove = 256
 
-// compact shortens a long journal. Failing is no harm: the long one stays.
+// compact shortens a long journal. When that fails, either the long one stays and takes records as before, or the journal
+// refuses the next record and thus the next change.
 func (c *Controller) compact(ctx context.Context) error {
 	h := c.state()
 	if h.records <= compactAbove || h.probation || h.open != nil {

@@ -72,7 +72,7 @@ type Journal interface {
 	Append(ctx context.Context, r Record) error
 	// Load returns all records, oldest first.
 	Load(ctx context.Context) ([]Record, error)
-	// Compact replaces all records, at once or not at all.
+	// Compact replaces all records, at once or not at all. On error the journal may refuse everything from then on.
 	Compact(ctx context.Context, rs []Record) error
 }
 

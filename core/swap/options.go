@@ -34,8 +34,8 @@ func (p Probation) none() bool { return p.Time <= 0 && p.Calls == 0 }
 
 // Timeouts bound the parts of a swap.
 type Timeouts struct {
-	Start time.Duration // of one plugin until it is healthy; 0 is 10 s
-	Admit time.Duration // of one admission; 0 is 10 min, because an engine may have to replay
+	Start time.Duration // of one plugin until it is healthy, as the launcher bounds it; 0 is 10 s
+	Admit time.Duration // of one admission, and of what comes before it in a launch; 0 is 10 min, because an engine may have to replay
 	Hold  time.Duration // of one try to flip, in which callers wait; 0 is 500 ms
 	Tries int           // to flip, when a try ran out of time; 0 is 20
 	Drain time.Duration // of calls on an old generation; 0 is 5 s
@@ -70,6 +70,12 @@ type Options struct {
 	Logger    hclog.Logger // nil: no logs
 	Probation *Probation   // nil: DefaultProbation
 	Timeouts  Timeouts
+	// Awaited, if not nil, says of the reason why a plugin of the applied state did not start that the plugin is on its way:
+	// a start goes on without it, and Run tries it again.
+	Awaited func(error) bool
+	// Retired, if not nil, hears after old generations have ended which binaries the journal may start again: no other is
+	// needed. Nothing is launched during the call.
+	Retired func(digests []string)
 	// Ended, if not nil, hears how a probation ended by itself: done or flipped back. The call is short.
 	Ended func(Report)
 }

@@ -30,8 +30,9 @@ type LaunchRequest struct {
 
 // Launcher starts processes; the node adapts core/host.
 type Launcher interface {
-	// Launch checks the binary by the block's digest, starts it, configures it and waits until it is healthy. On error
-	// nothing of it is left. ctx bounds the start, not the life of the process.
+	// Launch checks the binary by the block's digest, starts it, configures it, waits until it is healthy and makes it
+	// ready to serve: an engine is caught up. On error nothing of it is left. The start until it is healthy has a bound of
+	// the launcher's own; ctx bounds all of it together, and not the life of the process.
 	Launch(ctx context.Context, r LaunchRequest) (Process, error)
 }
 

@@ -212,10 +212,7 @@ func (c *Controller) look(ctx context.Context) {
 		c.flipBack(ctx, w, flip{reason: breach})
 		return
 	}
-	if err := c.endProbation(ctx); err != nil {
-		c.log.Error("end probation", "error", err)
-		return
-	}
+	c.endProbation(ctx)
 	c.ended()
 }
 
@@ -235,21 +232,20 @@ func (c *Controller) open() *watch {
 	return c.watch
 }
 
-// endProbation retires the old generations of an open probation; the caller has the lock.
-func (c *Controller) endProbation(ctx context.Context) error {
+// endProbation retires the old generations of an open probation; the caller has the lock. It is over even when the journal
+// cannot say so: the new generations have passed, and the old ones are gone.
+func (c *Controller) endProbation(ctx context.Context) {
 	c.mu.Lock()
 	w := c.watch
 	c.watch = nil
 	last := c.last
 	c.mu.Unlock()
 	if w == nil {
-		return nil
+		return
 	}
 	w.stop()
 	started := time.Now()
-	if err := c.retire(ctx, w.old); err != nil {
-		return &StepError{Step: StepRetire, Err: err}
-	}
+	err := c.retire(ctx, w.old)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if last != nil && last.Result == ResultProbation {
@@ -257,7 +253,9 @@ func (c *Controller) endProbation(ctx context.Context) error {
 		r.Steps = append(append([]StepReport(nil), last.Steps...),
 			StepReport{StepProbation, started.Sub(w.since)}, StepReport{StepRetire, time.Since(started)})
 		r.Result = ResultDone
+		if err != nil {
+			r.Problem = err.Error()
+		}
 		c.last = &r
 	}
-	return nil
 }

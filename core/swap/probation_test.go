@@ -328,6 +328,43 @@ func TestRollbackAfterProbationWorksWithABrokenFile(t *testing.T) {
 	})
 }
 
+func TestRollbackGoesPastAPluginThatWasOnlyStartedAgain(t *testing.T) {
+	w := newWorld(t).noProbation()
+	c := w.start(signer("local", "1"))
+	mustApply(t, c, signer("second", "1"))
+	w.die()
+	w.fail["second"] = errors.New("HSM is away")
+	c = w.host()
+	if _, err := c.Start(t.Context(), signer("second", "1")); err == nil {
+		t.Fatal("start with nobody to sign says nothing")
+	}
+	delete(w.fail, "second")
+	mustApply(t, c, signer("second", "1"))
+	w.expect(t, "second-1", "second")
+	if _, err := c.Rollback(t.Context(), "signer", ""); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "local-1", "local")
+}
+
+func TestRollbackThatTwoRolesClaimOneThingForIsRefused(t *testing.T) {
+	w := newWorld(t).noProbation()
+	local, second, gov := plugin("signer.local"), plugin("signer.second"), plugin("signer.governance")
+	roles := func(approval, bitcoin swap.PluginID) map[swap.Role]swap.Route {
+		return map[swap.Role]swap.Route{"signer/approval": {Primary: approval}, "signer/bitcoin": {Primary: bitcoin}}
+	}
+	c := w.start(wants("1", roles(local, second), "local=/keys"))
+	mustApply(t, c, wants("1", roles(second, second)))
+	mustApply(t, c, wants("1", roles(second, gov), "governance=/keys"))
+	before := w.journal.states()
+	if _, err := c.Rollback(t.Context(), "signer/approval", ""); !errors.Is(err, swap.ErrBadDesired) {
+		t.Errorf("rollback to a folder that is taken: %v", err)
+	}
+	if got := w.journal.states(); got != before || w.labels() != "governance second" {
+		t.Errorf("running %s, journal %s", w.labels(), got)
+	}
+}
+
 func TestRollbackWithoutHistoryIsRefused(t *testing.T) {
 	w := newWorld(t)
 	c := w.start(signer("local", "1"))
@@ -410,11 +447,46 @@ func TestFlipBackAfterAHandoverReopensTheOld(t *testing.T) {
 
 func TestFlipBackIsCarriedOutWithAFullDisk(t *testing.T) {
 	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
-		w.journal.fail = map[swap.State]error{swap.FlippedBack: errors.New("disk is full")}
+		errFull := errors.New("disk is full")
+		w.journal.fail = map[swap.State]error{swap.FlippedBack: errFull}
 		w.find("second").crash()
 		synctest.Wait()
 		w.expect(t, "local-1", "local")
-		_ = c
+		var step *swap.StepError
+		if _, err := apply(t, c, signer("third", "1"), swap.ApplyOptions{}); !errors.As(err, &step) || step.Step != swap.StepIntent || !errors.Is(err, errFull) {
+			t.Errorf("an apply on a history that is not in the journal: %v", err)
+		}
+		w.expect(t, "local-1", "local")
+		w.journal.fail = nil
+		mustApply(t, c, signer("third", "1"))
+		if got := w.journal.states(); !strings.Contains(got, "flipped flipped_back intent") {
+			t.Errorf("journal %s", got)
+		}
+		w.die()
+		again := w.start(brokenFile())
+		w.expect(t, "third-1", "local third")
+		if s := again.Status(); len(s.Roles) != 1 || s.Roles[0].Previous == nil || s.Roles[0].Previous.Primary != plugin("signer.local") {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestProbationEndsWithAFullDisk(t *testing.T) {
+	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
+		w.journal.fail = map[swap.State]error{swap.Done: errors.New("disk is full")}
+		calls(w, 40)
+		pass(2 * time.Minute)
+		w.expect(t, "second-1", "second")
+		if s := c.Status(); s.Probation != nil || s.LastSwap.Result != swap.ResultDone || !strings.Contains(s.LastSwap.Problem, "disk is full") {
+			t.Errorf("status %+v", s.LastSwap)
+		}
+		w.wantEnded(t, swap.ResultDone)
+		w.journal.fail = nil
+		mustApply(t, c, signer("third", "1"))
+		w.expect(t, "third-1", "second third")
+		if got := w.journal.states(); !strings.Contains(got, "flipped done intent") {
+			t.Errorf("journal %s", got)
+		}
 	})
 }
 

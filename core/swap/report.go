@@ -20,7 +20,8 @@ const (
 	StepRetire    Step = "retire"
 )
 
-// StepError says at which step a swap failed, and about what. The old route serves.
+// StepError says at which step a swap failed, and about what. The old route serves: what goes wrong after the flip is in
+// Report.Problem.
 type StepError struct {
 	Step   Step
 	Role   Role     // "" when it is not about one role
@@ -71,7 +72,7 @@ type Report struct {
 	Steps   []StepReport
 	Held    time.Duration // how long callers of the changed roles had to wait at the flip
 	Result  Result
-	Problem string `json:",omitempty"` // why it failed or was flipped back
+	Problem string `json:",omitempty"` // why it failed or was flipped back; with ResultDone, what went wrong after the flip
 }
 
 func (r *Report) step(s Step, started time.Time) StepReport {

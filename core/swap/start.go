@@ -9,7 +9,7 @@ import (
 
 // Start brings up what the journal says runs, every plugin from its journalled block, and then treats the desired state
 // like a changed file: a swap that fails, is rejected or has a gap leaves the applied state running, and Status tells.
-// An error means that a role has nobody to answer, or that nothing was ever applied and the desired state does not come up.
+// An error means that a role has nobody to answer and nobody who is awaited (Options.Awaited), or that nothing was ever applied and the desired state does not come up.
 func (c *Controller) Start(ctx context.Context, d Desired) (Report, error) {
 	ctx, done, err := c.ask(ctx)
 	if err != nil {
@@ -29,8 +29,17 @@ func (c *Controller) Start(ctx context.Context, d Desired) (Report, error) {
 	return report, c.unserved()
 }
 
-// startDesired applies the desired state after the applied one has come up; the caller has the lock.
+// startDesired applies the desired state after the applied one has come up; the caller has the lock. The report says so,
+// too, when nothing of it was begun.
 func (c *Controller) startDesired(ctx context.Context, d Desired) (Report, error) {
+	r, err := c.tryDesired(ctx, d)
+	if err != nil && r.Result == "" {
+		r = Report{Cause: "start", By: "start", At: time.Now(), Result: ResultFailed, Problem: err.Error()}
+	}
+	return r, err
+}
+
+func (c *Controller) tryDesired(ctx context.Context, d Desired) (Report, error) {
 	if err := d.validate(); err != nil {
 		return Report{}, &StepError{Step: StepPlan, Err: err}
 	}
@@ -115,7 +124,7 @@ func (c *Controller) bringUpApplied(ctx context.Context) error {
 		}
 	}
 	for i, b := range blocks {
-		if _, err := c.launch(ctx, b, h.generation+1+Generation(i)); err != nil {
+		if _, err := c.launchPatiently(ctx, b, h.generation+1+Generation(i)); err != nil {
 			if applied, ok := h.applied.Plugins[b.ID]; ok && applied.same(b) {
 				c.trouble(b.ID, err)
 			} else {
@@ -163,7 +172,7 @@ func (c *Controller) resumeProbation(ctx context.Context, h history) {
 	c.wake()
 }
 
-// unserved is an error that names the roles that nobody answers for.
+// unserved is an error that names the roles that nobody answers for, nor will as things are.
 func (c *Controller) unserved() error {
 	a := c.state().applied
 	var errs []error
@@ -174,7 +183,12 @@ func (c *Controller) unserved() error {
 		c.mu.Lock()
 		why := c.troubles[a.Roles[r].Primary]
 		c.mu.Unlock()
-		errs = append(errs, fmt.Errorf("role %q: %s does not start: %s", r, a.Roles[r].Primary, why))
+		if why == nil {
+			why = errors.New("it has ended")
+		} else if c.opts.Awaited(why) {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("role %q: %s does not start: %w", r, a.Roles[r].Primary, why))
 	}
 	return errors.Join(errs...)
 }
@@ -191,7 +205,7 @@ func (c *Controller) mend(ctx context.Context) {
 	c.mu.Lock()
 	c.mended = time.Now().Add(c.opts.Timeouts.Retry)
 	h := c.history
-	c.troubles = map[PluginID]string{}
+	c.troubles = map[PluginID]error{}
 	c.mu.Unlock()
 	blocks := c.missing(h.applied)
 	if len(blocks) == 0 {

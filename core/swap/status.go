@@ -37,7 +37,7 @@ type ProbationStatus struct {
 type Status struct {
 	Serial    uint64
 	Hash      string // of the configuration that is applied
-	Wanted    string // of the configuration that was seen last
+	Wanted    string // of the configuration that was to be applied last
 	Applying  bool
 	Roles     []RoleStatus // in order
 	Drift     []string     // of roles and plugins together
@@ -100,8 +100,8 @@ func (c *Controller) roleStatus(h history, w *watch, role Role, live []*running,
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range route.places() {
-		if why := c.troubles[p.plugin]; why != "" {
-			rs.Trouble = p.plugin.String() + ": " + why
+		if why := c.troubles[p.plugin]; why != nil {
+			rs.Trouble = p.plugin.String() + ": " + why.Error()
 		}
 	}
 	return rs

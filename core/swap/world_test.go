@@ -25,13 +25,14 @@ type world struct {
 	mu      sync.Mutex
 	procs   []*process
 	routes  map[swap.Role]*control
-	fail    map[string]error // by label: launching fails
-	refuse  map[string]error // by label: admission fails
-	unequal map[string]error // by label: BeforeFlip fails
-	hang    map[string]bool  // by label: admission takes until its context ends
-	asked   []string         // admissions: "role position label#generation"
-	ended   []swap.Result    // how probations ended by themselves
-	stops   []func()         // end the Run of hosts
+	fail    map[string]error         // by label: launching fails
+	refuse  map[string]error         // by label: admission fails
+	unequal map[string]error         // by label: BeforeFlip fails
+	hang    map[string]bool          // by label: admission takes until its context ends
+	takes   map[string]time.Duration // by label: how long launching takes
+	asked   []string                 // admissions: "role position label#generation"
+	ended   []swap.Result            // how probations ended by themselves
+	stops   []func()                 // end the Run of hosts
 }
 
 func newWorld(t *testing.T) *world {
@@ -39,6 +40,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, journal: &memory{}, routes: map[swap.Role]*control{},
 		fail: map[string]error{}, refuse: map[string]error{}, unequal: map[string]error{}, hang: map[string]bool{},
+		takes: map[string]time.Duration{},
 	}
 	p := swap.DefaultProbation()
 	w.opts = swap.Options{Launcher: w, Routes: w, Admitter: w, Journal: w.journal, Probation: &p, Ended: func(r swap.Report) {
@@ -84,7 +86,17 @@ func (w *world) die() {
 	w.journal.after = nil
 }
 
-func (w *world) Launch(_ context.Context, r swap.LaunchRequest) (swap.Process, error) {
+func (w *world) Launch(ctx context.Context, r swap.LaunchRequest) (swap.Process, error) {
+	w.mu.Lock()
+	takes := w.takes[r.Block.ID.Label]
+	w.mu.Unlock()
+	if takes > 0 {
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail[r.Block.ID.Label]; err != nil {

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -25,9 +26,11 @@ type ServerOptions struct {
 	Address  string // host:port
 	Metrics  *Metrics
 	Ready    func() Readiness
-	Extra    http.Handler // everything else; nil: nothing
-	Panicked func()       // counts requests that panicked; nil: nobody counts
-	Log      hclog.Logger // nil: no logs
+	Extra    http.Handler  // everything else; nil: nothing
+	Timeout  time.Duration // for a client to send a request's body, and to take each piece of an answer; 0: 30 s
+	MaxConns int           // connections at once; 0: no limit
+	Panicked func()        // counts requests that panicked; nil: nobody counts
+	Log      hclog.Logger  // nil: no logs
 }
 
 // NewServer listens, so that a port in use is an error at start and not later.
@@ -39,7 +42,10 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if o.Extra != nil {
 		mux.Handle("/", o.Extra)
 	}
-	return serve.New(serve.Options{Name: "metrics on " + o.Address, Listen: serve.TCP(o.Address), Handler: mux, Panicked: o.Panicked, Log: o.Log})
+	return serve.New(serve.Options{
+		Name: "metrics on " + o.Address, Listen: serve.TCP(o.Address), Handler: mux, Timeout: o.Timeout, MaxConns: o.MaxConns,
+		Panicked: o.Panicked, Log: o.Log,
+	})
 }
 
 func writeReadiness(w http.ResponseWriter, r Readiness) {

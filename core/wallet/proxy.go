@@ -12,6 +12,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,8 +23,11 @@ import (
 	"github.com/alys-node/alys/core/internal/serve"
 )
 
-// MaxRequestBytes limits a request's body, as geth does.
-const MaxRequestBytes = 5 << 20
+// Limits where Options set none.
+const (
+	MaxRequestBytes = 5 << 20 // of a request's body, as geth has it
+	defaultTimeout  = 30 * time.Second
+)
 
 // MaxAnswerBytes limits an engine's answer: an engine is not trusted with the node's memory.
 const MaxAnswerBytes = 64 << 20
@@ -43,6 +47,10 @@ type Options struct {
 	Keep    Keeper
 	Observe func(code int) // counts answers by HTTP status
 
+	MaxBody  int64         // of a request, in bytes; 0: MaxRequestBytes
+	Timeout  time.Duration // that a request may take, and each piece of its answer; 0: 30 s
+	MaxConns int           // connections at once; 0: no limit
+
 	Panicked func() // counts requests that panicked; nil: nobody counts
 	Log      hclog.Logger
 }
@@ -56,12 +64,19 @@ type Proxy struct {
 
 // New listens, so that a port in use is an error at start and not later.
 func New(opt Options) (*Proxy, error) {
+	if opt.MaxBody <= 0 {
+		opt.MaxBody = MaxRequestBytes
+	}
+	if opt.Timeout <= 0 {
+		opt.Timeout = defaultTimeout
+	}
 	p := &Proxy{opt: opt}
 	// No connection is kept: each request dials the engine that serves now, not the one that served the request before.
 	p.client = &http.Transport{DialContext: p.dial, DisableKeepAlives: true}
 	var err error
 	p.Server, err = serve.New(serve.Options{
 		Name: "wallets on " + opt.Address, Listen: serve.TCP(opt.Address), Handler: p, Panicked: opt.Panicked, Log: opt.Log,
+		Timeout: opt.Timeout, MaxConns: opt.MaxConns,
 	})
 	if err != nil {
 		return nil, err
@@ -79,9 +94,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.reverse().ServeHTTP(w, r)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequestBytes))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.opt.MaxBody))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.fail(w, http.StatusRequestTimeout, fmt.Sprintf("request body: not sent within %s", p.opt.Timeout))
+		return
+	}
 	if err != nil {
-		p.fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("request body: %v (limit %d bytes)", err, MaxRequestBytes))
+		p.fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("request body: %v (limit %d bytes)", err, p.opt.MaxBody))
 		return
 	}
 	answer, header, code, err := p.forward(r, body)
@@ -99,7 +118,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // forward sends the request to the engine. A request that never reached an engine is sent again when one is back.
 func (p *Proxy) forward(r *http.Request, body []byte) ([]byte, http.Header, int, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), p.opt.Wait+time.Minute)
+	ctx, cancel := context.WithTimeout(r.Context(), p.opt.Timeout)
 	defer cancel()
 	deadline := time.Now().Add(p.opt.Wait)
 	for {

@@ -142,6 +142,34 @@ func TestTooLargeRequestIsRefused(t *testing.T) {
 	}
 }
 
+func TestConfiguredLimitsHold(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // an engine that takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := wallet.New(wallet.Options{
+		Address: "127.0.0.1:0", MaxBody: 10, Timeout: 50 * time.Millisecond, Log: hclog.NewNullLogger(),
+		Backend: func() (string, error) { return "http://" + l.Addr().String(), nil },
+		Observe: func(int) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for body, want := range map[string]int{
+		strings.Repeat("x", 11): http.StatusRequestEntityTooLarge, strings.Repeat("x", 10): http.StatusServiceUnavailable,
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+		r.Host = "localhost"
+		p.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%d bytes: %d %s, want %d", len(body), w.Code, w.Body, want)
+		}
+	}
+}
+
 func TestPortInUseIsAnErrorAtStart(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,12 +16,15 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/net/netutil"
 )
 
 // Limits of every listener: a slow or talkative client gets no more of the node than this.
 const (
 	headerTimeout  = 5 * time.Second
+	idleTimeout    = 2 * time.Minute // between two requests of one connection
 	maxHeaderBytes = 64 << 10
+	defaultTimeout = 30 * time.Second
 )
 
 // Options configure a Server. Listen and Handler are required.
@@ -29,8 +32,10 @@ type Options struct {
 	Name     string // who is served, for errors and logs: "wallets"
 	Listen   func() (net.Listener, error)
 	Handler  http.Handler
-	Panicked func()       // counts requests that panicked; nil: nobody counts
-	Log      hclog.Logger // nil: no logs
+	Timeout  time.Duration // for a client to send a request's body, and to take each piece of an answer; 0: 30 s
+	MaxConns int           // connections at once, the rest wait; 0: no limit
+	Panicked func()        // counts requests that panicked; nil: nobody counts
+	Log      hclog.Logger  // nil: no logs
 }
 
 // Server is the listener.
@@ -63,11 +68,22 @@ func New(o Options) (*Server, error) {
 	if o.Panicked == nil {
 		o.Panicked = func() {}
 	}
-	l, err := o.Listen()
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	l, err := o.listen()
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", o.Name, err)
 	}
 	return &Server{opt: o, listener: l, addr: l.Addr()}, nil
+}
+
+func (o *Options) listen() (net.Listener, error) {
+	l, err := o.Listen()
+	if err != nil || o.MaxConns <= 0 {
+		return l, err
+	}
+	return netutil.LimitListener(l, o.MaxConns), nil
 }
 
 // Addr is the address that the server listens on.
@@ -101,14 +117,14 @@ func (s *Server) open() (net.Listener, *http.Server, error) {
 		return nil, nil, nil
 	}
 	if s.listener == nil {
-		l, err := s.opt.Listen()
+		l, err := s.opt.listen()
 		if err != nil {
 			return nil, nil, fmt.Errorf("listen for %s again: %w", s.opt.Name, err)
 		}
 		s.listener = l
 	}
 	s.server = &http.Server{
-		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: s.opt.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	return s.listener, s.server, nil
@@ -116,6 +132,10 @@ func (s *Server) open() (net.Listener, *http.Server, error) {
 
 // serve answers one request. http.ErrAbortHandler is how a proxy gives a connection up: no fault.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), limit: s.opt.Timeout}
+	a.extend()
+	defer a.extend() // for what net/http has buffered
+	limitBody(r, a.control, s.opt.Timeout)
 	defer func() {
 		switch v := recover(); v {
 		case nil:
@@ -127,7 +147,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "internal error: the node's log says more", http.StatusInternalServerError)
 		}
 	}()
-	s.opt.Handler.ServeHTTP(w, r)
+	s.opt.Handler.ServeHTTP(a, r)
 }
 
 // Close stops listening and serving, also when Run was never called. It is idempotent.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -157,4 +158,130 @@ func TestClosedServerDoesNotRun(t *testing.T) {
 		t.Error("a port in use is no error")
 	}
 	_ = again.Close()
+}
+
+// serving is a server that runs until the test ends.
+func serving(t *testing.T, o serve.Options) string {
+	t.Helper()
+	o.Name, o.Listen = "tests", serve.TCP("127.0.0.1:0")
+	s, err := serve.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := run(t, s)
+	t.Cleanup(func() {
+		_ = s.Close()
+		<-done
+	})
+	return s.Addr().String()
+}
+
+func dial(t *testing.T, address, request string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address) //nolint:noctx // loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestBodyThatDoesNotComeIsNotWaitedFor(t *testing.T) {
+	ended := make(chan error, 1)
+	address := serving(t, serve.Options{Timeout: 50 * time.Millisecond, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		ended <- err
+	})})
+	dial(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the body ended with %v", err)
+	}
+}
+
+func TestAnswerThatNobodyTakesIsGivenUp(t *testing.T) {
+	ended := make(chan error, 1)
+	address := serving(t, serve.Options{Timeout: 50 * time.Millisecond, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, err := w.Write(make([]byte, 64<<20))
+		ended <- err
+	})})
+	dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the answer ended with %v", err)
+	}
+}
+
+func TestSlowWorkAndStreamsOutliveTheTimeout(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	address := serving(t, serve.Options{Timeout: limit, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			t.Error(err)
+		}
+		for range 3 {
+			select {
+			case <-time.After(2 * limit):
+			case <-r.Context().Done():
+				t.Error("the request's context ended")
+			}
+			_, _ = io.WriteString(w, "step ")
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		}
+	})})
+	resp, err := http.Post("http://"+address, "text/plain", strings.NewReader("go")) //nolint:noctx // loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "step step step " {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+func TestConnectionThatWasTakenOverHasNoDeadline(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	ended := make(chan error, 1)
+	address := serving(t, serve.Options{Timeout: limit, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer c.Close()
+		<-time.After(3 * limit)
+		if _, err = io.WriteString(c, "still"); err == nil {
+			_, err = c.Read(make([]byte, 1))
+		}
+		ended <- err
+	})})
+	c := dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := io.ReadFull(c, make([]byte, len("still"))); err != nil {
+		t.Error(err)
+	}
+	_, _ = io.WriteString(c, "x")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectionsAboveTheLimitWait(t *testing.T) {
+	address := serving(t, serve.Options{MaxConns: 1, Handler: handler})
+	const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	first := dial(t, address, request)
+	if _, err := first.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	second := dial(t, address, request)
+	_ = second.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the second connection: %v", err)
+	}
+	_ = first.Close()
+	_ = second.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := second.Read(make([]byte, 1)); err != nil {
+		t.Errorf("after the first one has gone: %v", err)
+	}
 }

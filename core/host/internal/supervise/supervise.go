@@ -61,6 +61,7 @@ type Config[U Unit] struct {
 	Policy  Policy
 	Every   time.Duration // between health questions
 	Fails   int           // failures in a row that end the unit
+	Polite  time.Duration // bounds the polite end of a unit that could not be made ready
 }
 
 // Supervisor keeps one unit alive. Start or not, then Run.
@@ -98,7 +99,7 @@ func (s *Supervisor[U]) Start(ctx context.Context) error {
 	return s.serve(unit)
 }
 
-// Run keeps a unit alive until Stop. It is called once; Stop before Run makes it return at once.
+// Run keeps a unit alive until Stop. It is called once; Stop before Run makes it end the first unit and return.
 func (s *Supervisor[U]) Run() {
 	defer close(s.ended)
 	defer s.set(State{Phase: Stopped}, false)
@@ -113,6 +114,24 @@ func (s *Supervisor[U]) Run() {
 			s.pause(err, 0)
 		}
 	}
+	if unit, up := s.Current(); up && !gone(unit) { // Stop came before anybody watched it
+		s.retire(unit)
+	}
+}
+
+func gone(u Unit) bool {
+	select {
+	case <-u.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// retire drains and ends a unit that is up, once Stop was called.
+func (s *Supervisor[U]) retire(unit U) {
+	s.set(State{Phase: Draining}, false)
+	unit.Stop(s.polite)
 }
 
 // Stop drains and ends the unit, or gives up a start, and returns when Run has returned. It is idempotent; the first
@@ -159,8 +178,20 @@ func (s *Supervisor[U]) launch(ctx context.Context) (U, error) {
 	if err == nil {
 		return unit, nil
 	}
-	unit.Stop(ctx)
+	s.discard(unit)
 	return unit, fmt.Errorf("make ready: %w", err)
+}
+
+// discard ends a unit that could not be made ready. Its context is not the one of the start, which is over when the time
+// for it was.
+func (s *Supervisor[U]) discard(unit U) {
+	if s.quit.Err() != nil {
+		unit.Stop(s.polite)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.quit), s.config.Polite)
+	defer cancel()
+	unit.Stop(ctx)
 }
 
 // serve makes the unit the current one, in the phase that its health names.
@@ -188,8 +219,7 @@ func (s *Supervisor[U]) watch(unit U) {
 			s.pause(unit.Err(), time.Since(since))
 			return
 		case <-s.quit.Done():
-			s.set(State{Phase: Draining}, false)
-			unit.Stop(s.polite)
+			s.retire(unit)
 			return
 		case <-tick.C:
 		}

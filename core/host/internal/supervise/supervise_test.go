@@ -21,6 +21,7 @@ type fake struct {
 	phase   supervise.Phase
 	sick    error
 	stopped bool
+	rude    error // why there was no time to stop politely
 }
 
 func newFake() *fake { return &fake{done: make(chan struct{}), phase: supervise.Ready} }
@@ -28,7 +29,11 @@ func newFake() *fake { return &fake{done: make(chan struct{}), phase: supervise.
 func (f *fake) Done() <-chan struct{} { return f.done }
 func (f *fake) Err() error            { return f.err }
 func (f *fake) Kill(why error)        { f.die(why) }
-func (f *fake) Stop(context.Context)  { f.stopped = true; f.die(errors.New("stopped")) }
+
+func (f *fake) Stop(ctx context.Context) {
+	f.stopped, f.rude = true, ctx.Err()
+	f.die(errors.New("stopped"))
+}
 
 func (f *fake) Check(context.Context) (supervise.Phase, error) {
 	f.mu.Lock()
@@ -99,7 +104,7 @@ func policy() supervise.Policy {
 
 func config(l *launcher) supervise.Config[*fake] {
 	l.began = time.Now()
-	return supervise.Config[*fake]{Launch: l.launch, Policy: policy(), Every: 5 * time.Second, Fails: 3}
+	return supervise.Config[*fake]{Launch: l.launch, Policy: policy(), Every: 5 * time.Second, Fails: 3, Polite: time.Second}
 }
 
 // run starts the supervisor in the bubble and stops it at the end of the test.
@@ -295,6 +300,73 @@ func TestAUnitThatIsNotMadeReadyIsStoppedAndCountsAsADeath(t *testing.T) {
 		wait(time.Second)
 		if l.count() != 3 || !l.unit(1).stopped || s.State().Restarts != 2 {
 			t.Errorf("%d units, state %+v", l.count(), s.State())
+		}
+	})
+}
+
+func TestStopAtTheMomentOfServingStopsTheUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l launcher
+		c := config(&l)
+		stopped := make(chan struct{})
+		var s *supervise.Supervisor[*fake]
+		c.Changed = func(now supervise.State) {
+			if now.Phase != supervise.Ready || l.count() < 2 {
+				return
+			}
+			go func() {
+				defer close(stopped)
+				s.Stop(context.Background())
+			}()
+			synctest.Wait() // Stop waits for Run, which has not begun to watch the second unit
+		}
+		s = supervise.New(t.Context(), c)
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		go s.Run()
+		l.last().die(errTest)
+		<-stopped
+		if u := l.unit(1); !u.stopped || u.rude != nil || s.State().Phase != supervise.Stopped {
+			t.Errorf("stopped %v, rude %v, state %+v", u.stopped, u.rude, s.State())
+		}
+		if _, up := s.Current(); up {
+			t.Error("a unit is current after Stop")
+		}
+	})
+}
+
+func TestStopBeforeRunEndsTheFirstUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l launcher
+		s := supervise.New(t.Context(), config(&l))
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		go s.Stop(t.Context())
+		synctest.Wait()
+		s.Run()
+		if !l.last().stopped {
+			t.Error("the unit lives on")
+		}
+	})
+}
+
+func TestAUnitThatIsNotReadyInTimeIsStoppedPolitely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l launcher
+		c := config(&l)
+		c.Ready = func(ctx context.Context, _ *fake) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := supervise.New(t.Context(), c).Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		if u := l.last(); !u.stopped || u.rude != nil {
+			t.Errorf("stopped %v, rude %v", u.stopped, u.rude)
 		}
 	})
 }
