@@ -92,17 +92,10 @@ func (e *Engine) begin(ctx context.Context, r engine.BuildRequest) (*types.Heade
 
 // fill waits while the client fills the payload: not at all when nothing waits in its pool.
 func (e *Engine) fill(ctx context.Context, answerBy chain.UnixMilli) error {
-	pause := window(ctx, answerBy)
-	if e.rpc != nil {
-		pending, queued, err := e.poolSize(ctx)
-		if err != nil {
-			return err
-		}
-		if pending+queued == 0 {
-			return nil
-		}
+	if e.rpc != nil && e.emptyPool(ctx, answerBy) {
+		return nil
 	}
-	timer := time.NewTimer(pause)
+	timer := time.NewTimer(window(ctx, answerBy)) // of what the question left
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -110,6 +103,15 @@ func (e *Engine) fill(ctx context.Context, answerBy chain.UnixMilli) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// emptyPool reports that nothing waits in the client's pool. A client that does not say so soon is given the whole window:
+// the question only saves time.
+func (e *Engine) emptyPool(ctx context.Context, answerBy chain.UnixMilli) bool {
+	ctx, cancel := context.WithTimeout(ctx, window(ctx, answerBy)/2)
+	defer cancel()
+	pending, queued, err := e.poolSize(ctx)
+	return err == nil && pending+queued == 0
 }
 
 // window is how long the client may fill the payload: until the answer is wanted, which is the deadline when the request

@@ -159,7 +159,13 @@ func (f *fake) result(c call) string {
 // open runs an engine on a fake client.
 func open(t *testing.T, f *fake, g *execution.Genesis) *external.Engine {
 	t.Helper()
-	e, err := tryOpen(t, f, g)
+	return openWith(t, f, g, "")
+}
+
+// openWith is open with a public JSON-RPC.
+func openWith(t *testing.T, f *fake, g *execution.Genesis, rpc string) *external.Engine {
+	t.Helper()
+	e, err := tryOpenWith(t, f, g, rpc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +179,17 @@ func open(t *testing.T, f *fake, g *execution.Genesis) *external.Engine {
 
 func tryOpen(t *testing.T, f *fake, g *execution.Genesis) (*external.Engine, error) {
 	t.Helper()
+	return tryOpenWith(t, f, g, "")
+}
+
+func tryOpenWith(t *testing.T, f *fake, g *execution.Genesis, rpc string) (*external.Engine, error) {
+	t.Helper()
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "jwt.hex")
 	if err := os.WriteFile(secret, []byte(strings.Repeat("42", 32)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return external.Open(t.Context(), external.Config{Genesis: g, Endpoint: f.URL, Secret: secret, DataDir: dir}, hclog.NewNullLogger())
+	return external.Open(t.Context(), external.Config{Genesis: g, Endpoint: f.URL, Secret: secret, RPC: rpc, DataDir: dir}, hclog.NewNullLogger())
 }
 
 // at makes a header at a time the fake's head.
