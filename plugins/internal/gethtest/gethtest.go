@@ -211,7 +211,7 @@ func binary(t testing.TB) string {
 func freePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		port := strconv.Itoa(lowestPort + mathrand.IntN(ports))
+		port := strconv.Itoa(lowestPort + mathrand.IntN(ports)) //nolint:gosec // any will do
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue // somebody has it

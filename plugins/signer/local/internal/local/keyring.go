@@ -20,7 +20,7 @@ import (
 )
 
 // newWithPassword is how a key is made where no password is known.
-const newWithPassword = "`alys keys new --password-file FILE`"
+const newWithPassword = "`alys keys new --password-file FILE`" //nolint:gosec // a command, not a password
 
 // keyring is the keys of one folder. A key is held from its keystore's listing on; its secret only once it is unlocked.
 type keyring struct {
