@@ -151,8 +151,36 @@ func (c *Client) Kill() { c.signal(syscall.SIGKILL, true) }
 // Stop asks the process to end and waits for its end: it writes all that it holds.
 func (c *Client) Stop() { c.signal(syscall.SIGTERM, true) }
 
-// Freeze stops the process without ending it; Thaw lets it go on.
-func (c *Client) Freeze() { c.signal(syscall.SIGSTOP, false) }
+// Freeze stops the process without ending it, and returns when each of its threads stands; Thaw lets it go on.
+func (c *Client) Freeze() {
+	c.t.Helper()
+	c.signal(syscall.SIGSTOP, false)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startTime); !c.stands(); <-tick.C {
+		if time.Now().After(deadline) {
+			c.t.Fatal("geth does not stop")
+		}
+	}
+}
+
+// stands reports whether every thread of the process is stopped: the signal reaches those that run on another CPU later.
+func (c *Client) stands() bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", c.cmd.Process.Pid))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, stat := range stats {
+		raw, err := os.ReadFile(stat)
+		if err != nil {
+			return false // it ended just now
+		}
+		if _, state, found := strings.Cut(string(raw), ") "); !found || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return len(stats) > 0
+}
 
 // Thaw undoes Freeze.
 func (c *Client) Thaw() { c.signal(syscall.SIGCONT, false) }
