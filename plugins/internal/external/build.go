@@ -28,6 +28,9 @@ const (
 	noDeadline = 2 * time.Second
 )
 
+// poolPatience is how long the question may take whether the pool is empty.
+const poolPatience = 200 * time.Millisecond
+
 // Build implements engine.Engine. The Engine API builds on the head only: when Parent is another block, it becomes the
 // head first. The client begins at once and is asked as late as is safe, because the first answer ends the building.
 func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.ExecutionData, error) {
@@ -92,17 +95,10 @@ func (e *Engine) begin(ctx context.Context, r engine.BuildRequest) (*types.Heade
 
 // fill waits while the client fills the payload: not at all when nothing waits in its pool.
 func (e *Engine) fill(ctx context.Context, answerBy chain.UnixMilli) error {
-	pause := window(ctx, answerBy)
-	if e.rpc != nil {
-		pending, queued, err := e.poolSize(ctx)
-		if err != nil {
-			return err
-		}
-		if pending+queued == 0 {
-			return nil
-		}
+	if e.poolIsEmpty(ctx, min(window(ctx, answerBy), poolPatience)) {
+		return nil
 	}
-	timer := time.NewTimer(pause)
+	timer := time.NewTimer(window(ctx, answerBy)) // of what the question has left
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -110,6 +106,17 @@ func (e *Engine) fill(ctx context.Context, answerBy chain.UnixMilli) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// poolIsEmpty asks for so long at most: the answer only saves time, so that without one the pool counts as full.
+func (e *Engine) poolIsEmpty(ctx context.Context, patience time.Duration) bool {
+	if e.rpc == nil || patience <= 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pending, queued, err := e.poolSize(ctx)
+	return err == nil && pending+queued == 0
 }
 
 // window is how long the client may fill the payload: until the answer is wanted, which is the deadline when the request
