@@ -51,7 +51,7 @@ func checkLifecycle(c *check) {
 		c.fatal("with a valid configuration it comes up", "%s", err)
 	}
 	if err := p.client.Plugin().Configure(c.call(), p.config(c.s.o.ConfigJSON)); !errors.Is(err, lifecycle.ErrConfigured) {
-		c.failed("a second Configure is refused (lifecycle.ErrConfigured, ErrorInfo CONFIGURED): a new configuration is a new process", "%v", err)
+		c.failed("a second Configure is refused (lifecycle.ErrConfigured, ErrorInfo PLUGIN_CONFIGURED): a new configuration is a new process", "%v", err)
 	}
 	c.wantHealthy(p, "after a second Configure")
 	c.wantWork(p, "after a second Configure")
