@@ -21,7 +21,7 @@ func TestSecretFileIsDurableOrNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder, so that it can be removed
+		if err := os.Chmod(dir, 0o700); err != nil {
 			t.Error(err)
 		}
 	})

@@ -202,11 +202,11 @@ func TestHardenedPluginIsSeenByRootOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, raw, 0o755); err != nil { //nolint:gosec // a program for another user
+		if err := os.WriteFile(to, raw, 0o755); err != nil { // a program for another user
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // for another user
+	if err := os.Chmod(open, 0o755); err != nil { // for another user
 		t.Fatal(err)
 	}
 	anybody := &syscall.SysProcAttr{}

@@ -19,8 +19,8 @@ import (
 	"github.com/alys-node/alys/sdk/signer"
 )
 
-// newWithPassword is how a key is made where no password is known.
-const newWithPassword = "`alys keys new --password-file FILE`"
+// newKeyCommand is how a key is made where no password is known.
+const newKeyCommand = "`alys keys new --password-file FILE`"
 
 // keyring is the keys of one folder. A key is held from its keystore's listing on; its secret only once it is unlocked.
 type keyring struct {
@@ -155,7 +155,7 @@ func (k *keyring) unlock(ctx context.Context, password []byte) error {
 func (k *keyring) confirm(ctx context.Context, password []byte) error {
 	all := k.stores()
 	if len(all) == 0 {
-		return fmt.Errorf("the keystore folder holds no key to unlock: make one with %s: %w", newWithPassword, signer.ErrRefused)
+		return fmt.Errorf("the keystore folder holds no key to unlock: make one with %s: %w", newKeyCommand, signer.ErrRefused)
 	}
 	slices.SortFunc(all, byPace)
 	for _, ks := range all {
@@ -250,7 +250,7 @@ func (k *keyring) withPassword(given []byte, fn func(password []byte) error) err
 	k.mu.RUnlock()
 	if known == nil && empty {
 		return fmt.Errorf("no password was given and none is known, as the keystore folder holds no keys yet: make the first one with %s: %w",
-			newWithPassword, signer.ErrLocked)
+			newKeyCommand, signer.ErrLocked)
 	}
 	if known == nil {
 		return fmt.Errorf("no password was given and none is known: %w", signer.ErrLocked)
