@@ -1,5 +1,5 @@
 // Command alys-engine-v4 is the engine plugin that executes payloads to Shanghai, with a geth in its own process or with
-// an execution client that its operator runs, over Engine API V1 and V2 alone. From the chain's Cancun time on it refuses
+// an execution client that its operator runs, over Engine API V2 alone. From the chain's Cancun time on it refuses
 // every payload.
 package main
 

@@ -28,6 +28,9 @@ const (
 	noDeadline = 2 * time.Second
 )
 
+// poolPatience is how long the question may take whether the pool is empty.
+const poolPatience = 200 * time.Millisecond
+
 // Build implements engine.Engine. The Engine API builds on the head only: when Parent is another block, it becomes the
 // head first. The client begins at once and is asked as late as is safe, because the first answer ends the building.
 func (e *Engine) Build(ctx context.Context, r engine.BuildRequest) (chain.ExecutionData, error) {

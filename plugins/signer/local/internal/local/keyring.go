@@ -155,7 +155,7 @@ func (k *keyring) unlock(ctx context.Context, password []byte) error {
 func (k *keyring) confirm(ctx context.Context, password []byte) error {
 	all := k.stores()
 	if len(all) == 0 {
-		return fmt.Errorf("the keystore folder holds no key to unlock: make one with %s: %w", newWithPassword, signer.ErrRefused)
+		return fmt.Errorf("the keystore folder holds no key to unlock: make one with %s: %w", newKeyCommand, signer.ErrRefused)
 	}
 	slices.SortFunc(all, byPace)
 	for _, ks := range all {
@@ -250,7 +250,7 @@ func (k *keyring) withPassword(given []byte, fn func(password []byte) error) err
 	k.mu.RUnlock()
 	if known == nil && empty {
 		return fmt.Errorf("no password was given and none is known, as the keystore folder holds no keys yet: make the first one with %s: %w",
-			newWithPassword, signer.ErrLocked)
+			newKeyCommand, signer.ErrLocked)
 	}
 	if known == nil {
 		return fmt.Errorf("no password was given and none is known: %w", signer.ErrLocked)

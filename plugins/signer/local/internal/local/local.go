@@ -116,7 +116,7 @@ func (s *Signer) readiness() (lifecycle.State, string) {
 	case all == 0:
 		with := "`alys keys new`"
 		if s.settings.Unlock == unlockPrompt {
-			with = newWithPassword
+			with = newKeyCommand
 		}
 		return lifecycle.Degraded, "the keystore folder holds no keys: make one with " + with
 	case locked == all:
