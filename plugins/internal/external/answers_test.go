@@ -3,10 +3,8 @@ package external_test
 import (
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
 
@@ -138,29 +136,6 @@ func TestPayloadThatWasNotOrdered(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
 		})
-	}
-}
-
-// TestPoolThatDoesNotAnswerCostsNoBlock: the question what waits in the pool only saves time.
-func TestPoolThatDoesNotAnswerCostsNoBlock(t *testing.T) {
-	g := genesisOf(t, execution.Shanghai)
-	request := engine.BuildRequest{
-		Parent: g.Hash(), Timestamp: genesisTime + 2, GasLimit: 30_000_000, AnswerBy: chain.UnixMilli(time.Now().Add(400 * time.Millisecond).UnixMilli()),
-		Withdrawals: []chain.Withdrawal{},
-	}
-	f := serve(t, g)
-	f.set("engine_getPayloadV2", built(g.Spec().ToBlock().Hash(), genesisTime+2))
-	f.set("txpool_status", `"result":{"pending":"0x0","queued":"0x0"}`)
-	e := openWith(t, f, g, f.URL)
-	f.set("txpool_status", `"error":{"code":-32000,"message":"busy"}`)
-	f.engineCalls() // forgets what was called so far
-	if _, err := e.Build(t.Context(), request); err != nil {
-		t.Errorf("a pool that answers with an error: %v", err)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !slices.Contains(f.called, "txpool_status") {
-		t.Error("the pool was not asked: this test shows nothing")
 	}
 }
 

@@ -111,7 +111,7 @@ func (e *Engine) fill(ctx context.Context, answerBy chain.UnixMilli) error {
 // emptyPool reports that nothing waits in the client's pool. A client that does not say so soon is given the whole window:
 // the question only saves time.
 func (e *Engine) emptyPool(ctx context.Context, answerBy chain.UnixMilli) bool {
-	ctx, cancel := context.WithTimeout(ctx, window(ctx, answerBy)/2)
+	ctx, cancel := context.WithTimeout(ctx, min(window(ctx, answerBy)/2, poolPatience))
 	defer cancel()
 	pending, queued, err := e.poolSize(ctx)
 	return err == nil && pending+queued == 0

@@ -159,13 +159,7 @@ func (f *fake) result(c call) string {
 // open runs an engine on a fake client.
 func open(t *testing.T, f *fake, g *execution.Genesis) *external.Engine {
 	t.Helper()
-	return openWith(t, f, g, "")
-}
-
-// openWith is open with a public JSON-RPC.
-func openWith(t *testing.T, f *fake, g *execution.Genesis, rpc string) *external.Engine {
-	t.Helper()
-	e, err := tryOpenWith(t, f, g, rpc)
+	e, err := tryOpen(t, f, g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,17 +173,12 @@ func openWith(t *testing.T, f *fake, g *execution.Genesis, rpc string) *external
 
 func tryOpen(t *testing.T, f *fake, g *execution.Genesis) (*external.Engine, error) {
 	t.Helper()
-	return tryOpenWith(t, f, g, "")
-}
-
-func tryOpenWith(t *testing.T, f *fake, g *execution.Genesis, rpc string) (*external.Engine, error) {
-	t.Helper()
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "jwt.hex")
 	if err := os.WriteFile(secret, []byte(strings.Repeat("42", 32)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return external.Open(t.Context(), external.Config{Genesis: g, Endpoint: f.URL, Secret: secret, RPC: rpc, DataDir: dir}, hclog.NewNullLogger())
+	return external.Open(t.Context(), external.Config{Genesis: g, Endpoint: f.URL, Secret: secret, DataDir: dir}, hclog.NewNullLogger())
 }
 
 // at makes a header at a time the fake's head.

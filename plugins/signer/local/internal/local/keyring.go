@@ -19,8 +19,8 @@ import (
 	"github.com/alys-node/alys/sdk/signer"
 )
 
-// newWithPassword is how a key is made where no password is known.
-const newWithPassword = "`alys keys new --password-file FILE`" //nolint:gosec // a command, not a password
+// newKeyCommand is how a key is made where no password is known.
+const newKeyCommand = "`alys keys new --password-file FILE`"
 
 // keyring is the keys of one folder. A key is held from its keystore's listing on; its secret only once it is unlocked.
 type keyring struct {
