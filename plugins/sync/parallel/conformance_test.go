@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/alys-node/alys/sdk/blackboxtest"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugintest"
 	"github.com/alys-node/alys/sdk/syncer"
@@ -41,4 +42,15 @@ func TestValidateNamesTheAttribute(t *testing.T) {
 	if err := p.Configure(t.Context(), lifecycle.Config{JSON: []byte(`{"max_batch":0}`)}); err == nil {
 		t.Error("a wrong setting is taken")
 	}
+}
+
+func TestBlackBox(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	blackboxtest.Run(t, blackboxtest.Options{
+		Path:       plugintest.Build(t, "github.com/alys-node/alys/plugins/sync/parallel"),
+		Kind:       lifecycle.Sync,
+		ConfigJSON: []byte(`{"max_batch":512,"batches_per_peer":2,"window":67108864,"hedge":true}`),
+	})
 }

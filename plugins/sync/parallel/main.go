@@ -61,8 +61,8 @@ func defaults() settings {
 
 func read(c lifecycle.Config) (settings, diag.Diagnostics) {
 	s := defaults()
-	if err := c.Decode(&s); err != nil {
-		return s, diag.Diagnostics{diag.Errorf(nil, "the host and this plugin disagree about the schema", "%s", err)}
+	if ds := c.Check(&s); ds.HasErrors() {
+		return s, ds
 	}
 	var ds diag.Diagnostics
 	if s.MaxBatch == 0 || s.MaxBatch > maxRange {
