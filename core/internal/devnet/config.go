@@ -3,11 +3,14 @@ package devnet
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	keystorev4 "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
 
@@ -137,11 +140,34 @@ func devKeystore() ([]byte, error) {
 	})
 }
 
-// freePort finds a loopback address that nobody listens on now.
+// Ports are below those that the kernel gives to outgoing connections: one of those may take a port between the moment that
+// it was seen to be free and the moment that a node listens on it, or while the node is down.
+const (
+	lowestPort = 12_000
+	ports      = 8_000
+)
+
+var (
+	givenMu sync.Mutex
+	given   = map[int]bool{} // guarded by givenMu; ports of this process's nodes, which may be down now
+)
+
+// freePort finds a loopback address that nobody listens on and that no other node of this process was given.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	givenMu.Lock()
+	defer givenMu.Unlock()
+	for range 100 {
+		port := lowestPort + rand.IntN(ports) //nolint:gosec // any will do
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue // somebody has it
+		}
+		given[port] = true
+		return address, l.Close()
 	}
-	return l.Addr().String(), l.Close()
+	return "", errors.New("no free port")
 }
