@@ -113,11 +113,11 @@ func (fed *federation) welcome() {
 	_, _ = fmt.Fprintf(fed.out, `  funded account %s, private key %s (dev only: every key here is public)
 
 Try next, in another terminal:
-  alys status -c %s
+  alys status --data-dir %s
   kill -9 a node and start it again with alys run: %d of %d must run for blocks to go on
 Ctrl-C stops everything.
 
-`, account.Address, account.PrivateKey, first.config, (2*len(fed.nodes)+2)/3, len(fed.nodes))
+`, account.Address, account.PrivateKey, filepath.Dir(first.config), (2*len(fed.nodes)+2)/3, len(fed.nodes))
 }
 
 // watchEvery is how often the nodes are asked where they are.

@@ -58,18 +58,9 @@ func (f *Follower) due() *batch {
 		}
 		if b.Range.To <= cursor { // consensus was faster
 			f.end(b, syncer.BatchImported, "")
-			return f.dueAfter(cursor)
+			continue
 		}
 		if b.Range.From <= cursor+1 {
-			return b
-		}
-	}
-	return nil
-}
-
-func (f *Follower) dueAfter(cursor chain.Height) *batch {
-	for _, b := range f.batches {
-		if b.State == syncer.BatchDownloaded && b.Range.From <= cursor+1 && b.Range.To > cursor {
 			return b
 		}
 	}

@@ -203,10 +203,7 @@ func changeText(r swap.Report) string {
 // readiness says whether the node does its work.
 func (n *Node) readiness() telemetry.Readiness {
 	r := telemetry.Readiness{Parts: map[string]string{}}
-	n.mu.Lock()
-	running := n.driver != nil
-	n.mu.Unlock()
-	if !running {
+	if n.consensus() == nil {
 		r.Reasons = append(r.Reasons, "still starting")
 	}
 	if empty := n.keyless(); empty != "" {
