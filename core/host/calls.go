@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,7 @@ func (c *calls) unary(ctx context.Context, method string, req, reply any, cc *gr
 		return next(ctx, method, req, reply, cc, opts...)
 	}
 	start := time.Now()
-	err := gone(ctx, c.fly(ctx, method, func() error { return next(ctx, method, req, reply, cc, opts...) }))
+	err := uncancelled(ctx, c.fly(ctx, method, func() error { return next(ctx, method, req, reply, cc, opts...) }))
 	if err == nil && c.tamper != nil {
 		c.tamper(c.name, method, reply)
 	}
@@ -90,20 +91,28 @@ func (c *calls) fly(ctx context.Context, method string, call func() error) error
 func (c *calls) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	start := time.Now()
 	s, err := next(ctx, desc, cc, method, opts...)
-	err = gone(ctx, err)
+	err = uncancelled(ctx, err)
 	if strings.HasPrefix(method, "/alys.") {
 		c.report(method, start, err)
 	}
 	return s, err
 }
 
-// gone corrects what gRPC says of a call on a connection that the host closed after the process died: Cancelled, which
-// would look as if the caller had given up.
-func gone(ctx context.Context, err error) error {
-	if status.Code(err) == codes.Canceled && ctx.Err() == nil {
-		return status.Error(codes.Unavailable, "the plugin's process has ended")
+// aheadOfUs is how much earlier than the host a plugin may find the deadline of a call reached: it is sent as a duration,
+// and each side has its own timer.
+const aheadOfUs = 100 * time.Millisecond
+
+// uncancelled corrects what gRPC says of a call that nobody gave up. Cancelled is also its word for a stream that the
+// plugin's side reset when it reached the deadline first, and for a connection that the host closed after the process
+// died: both would look as if the caller had left.
+func uncancelled(ctx context.Context, err error) error {
+	if status.Code(err) != codes.Canceled || errors.Is(ctx.Err(), context.Canceled) {
+		return err
 	}
-	return err
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < aheadOfUs {
+		return status.FromContextError(context.DeadlineExceeded).Err()
+	}
+	return status.Error(codes.Unavailable, "the plugin's process has ended")
 }
 
 func (c *calls) report(method string, start time.Time, err error) {

@@ -56,7 +56,7 @@ func TestEndToEndLiars(t *testing.T) {
 				t.Errorf("%s: rollback: %s", l.Mode, out)
 			}
 		}
-		t.Logf("%s (%s): %s", l.Mode, l.Does, strings.Join(strings.Fields(out), " "))
+		t.Logf("%s (%s): %s", l.Mode, l.Does, l.Outcome)
 		n.Edit(toBad, toLocal)
 		n.Edit(lying, honest)
 		leftovers(t, n, 4, l.Mode)
