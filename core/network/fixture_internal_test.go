@@ -1,9 +1,11 @@
 package network
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -148,6 +150,32 @@ type inbox struct {
 	mu      sync.Mutex // guards the rest
 	got     []Message
 	verdict func(Message) Verdict
+
+	txs       [][]byte
+	txsFrom   consensus.Peer
+	txVerdict func([][]byte) Verdict
+}
+
+func (i *inbox) takeTransactions(_ context.Context, from consensus.Peer, txs [][]byte) Verdict {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.txs, i.txsFrom = append(i.txs, txs...), from
+	if i.txVerdict != nil {
+		return i.txVerdict(txs)
+	}
+	return Accept
+}
+
+func (i *inbox) transactions() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.txs)
+}
+
+func (i *inbox) has(tx []byte) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.ContainsFunc(i.txs, func(got []byte) bool { return bytes.Equal(got, tx) })
 }
 
 func (i *inbox) take(_ context.Context, m Message) Verdict {
@@ -218,7 +246,7 @@ func options(t testing.TB, l *ledger, in *inbox, clock *slotClock, setups ...set
 	o := Options{
 		Genesis: testGenesis, Heights: Schedule{Axis: "height"}, Slots: Schedule{Axis: "slot"},
 		Listen: "127.0.0.1:0", Client: "alys/test", RequestTimeout: 20 * time.Second, MaxMessage: 10 << 20,
-		Source: l, Take: in.take, Slot: clock.now, Metrics: telemetry.New("test", "test"), Log: hclog.NewNullLogger(),
+		Source: l, Take: in.take, TakeTransactions: in.takeTransactions, Slot: clock.now, Metrics: telemetry.New("test", "test"), Log: hclog.NewNullLogger(),
 	}
 	inDir(t.TempDir())(&o)
 	for _, s := range setups {

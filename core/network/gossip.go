@@ -23,6 +23,7 @@ const (
 	validateWorkers  = 2                // that take from the queue
 	blockValidators  = 4                // proposals that are judged at once: each may be as large as a block
 	voteValidators   = 64               // approvals and certificates that are judged at once
+	txValidators     = 2                // messages of transactions that are judged at once: each asks the engine
 	validateTime     = 5 * time.Second  // one judgement takes no longer
 	peerQueue        = 64               // messages that wait for one peer
 	controlBytes     = 64 << 10         // of announcements and requests in one packet
@@ -38,8 +39,8 @@ const (
 // signed with an authority's BLS key, is judged before it is forwarded, and who forwards it answers for it. A second
 // signature would cost every hop a check and prove nothing more.
 type gossip struct {
-	n                *Network
-	proposals, votes *pubsub.Topic
+	n                              *Network
+	proposals, votes, transactions *pubsub.Topic
 }
 
 func (n *Network) newGossip(ctx context.Context) (*gossip, error) {
@@ -63,18 +64,18 @@ func (n *Network) newGossip(ctx context.Context) (*gossip, error) {
 		pubsub.WithPeerScore(scoreParams(n), scoreThresholds()),
 		pubsub.WithPeerScoreInspect(n.seeScores, scoreInterval),
 		pubsub.WithAppSpecificRpcInspector(g.inspect),
-		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(n.proto.proposals, n.proto.votes)),
+		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(n.proto.proposals, n.proto.votes, n.proto.transactions)),
 		pubsub.WithLogger(silent), pubsub.WithRPCLogger(silent),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start gossip: %w", err)
 	}
-	join := func(topic string, concurrency int) *pubsub.Topic {
+	join := func(topic string, validate pubsub.ValidatorEx, concurrency int) *pubsub.Topic {
 		if err != nil {
 			return nil
 		}
 		var t *pubsub.Topic
-		err = ps.RegisterTopicValidator(topic, g.validate, pubsub.WithValidatorConcurrency(concurrency), pubsub.WithValidatorTimeout(validateTime))
+		err = ps.RegisterTopicValidator(topic, validate, pubsub.WithValidatorConcurrency(concurrency), pubsub.WithValidatorTimeout(validateTime))
 		if err == nil {
 			t, err = ps.Join(topic)
 		}
@@ -83,8 +84,9 @@ func (n *Network) newGossip(ctx context.Context) (*gossip, error) {
 		}
 		return t
 	}
-	g.proposals = join(n.proto.proposals, blockValidators)
-	g.votes = join(n.proto.votes, voteValidators)
+	g.proposals = join(n.proto.proposals, g.validate, blockValidators)
+	g.votes = join(n.proto.votes, g.validate, voteValidators)
+	g.transactions = join(n.proto.transactions, g.validateTransactions, txValidators)
 	if err != nil {
 		return nil, fmt.Errorf("join gossip topic: %w", err)
 	}

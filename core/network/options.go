@@ -12,6 +12,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/alys-node/alys/core/block"
+	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/core/telemetry"
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -59,6 +60,8 @@ type Options struct {
 	// keep. The verdict decides whether the message is forwarded. It is called from several goroutines, must return soon
 	// and must not wait for the network.
 	Take func(ctx context.Context, m Message) Verdict
+	// TakeTransactions judges EIP-2718 envelopes of a peer, at most MaxTransactions, as Take does. It may ask the engine.
+	TakeTransactions func(ctx context.Context, from consensus.Peer, txs [][]byte) Verdict
 	// Slot is the wall clock's slot.
 	Slot func() chain.Slot
 	// PeerChanged, when set, tells of a peer that came, changed its status or went, in order. It must not block.
@@ -117,8 +120,8 @@ func (o *Options) parse() (parsed, error) {
 			note(fmt.Errorf("network.static_peers: %s is not in network.allow_peers: add it there or remove it here", s.ID))
 		}
 	}
-	if o.Source == nil || o.Take == nil || o.Slot == nil {
-		note(errors.New("Source, Take and Slot must be set"))
+	if o.Source == nil || o.Take == nil || o.TakeTransactions == nil || o.Slot == nil {
+		note(errors.New("Source, Take, TakeTransactions and Slot must be set"))
 	}
 	note(o.Heights.check())
 	note(o.Slots.check())

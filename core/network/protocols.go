@@ -12,7 +12,7 @@ import (
 // another chain finds nobody who understands it, and the handshake tells it why.
 type protocols struct {
 	handshake, status, direct, blocks, hashes, peers, gossip protocol.ID
-	proposals, votes                                         string // gossip topics
+	proposals, votes, transactions                           string // gossip topics
 }
 
 func protocolsOf(genesis chain.Hash) protocols {
@@ -22,6 +22,6 @@ func protocolsOf(genesis chain.Hash) protocols {
 		handshake: "/alys/handshake/1",
 		status:    id("status"), direct: id("direct"), blocks: id("blocks_by_range"), hashes: id("blocks_by_hash"),
 		peers: id("peers"), gossip: id("gossip"),
-		proposals: root + "/proposals/1", votes: root + "/votes/1",
+		proposals: root + "/proposals/1", votes: root + "/votes/1", transactions: root + "/transactions/1",
 	}
 }

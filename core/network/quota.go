@@ -16,6 +16,8 @@ type quota struct {
 	heard   *rate.Limiter // bytes of direct messages; waited for
 	gossip  *rate.Limiter // bytes of gossip; what is over is not looked at
 	notices *rate.Limiter // messages of gossip; the same
+	// transactions of gossip, each of which costs a signature check and a question to the engine; the same
+	transactions *rate.Limiter
 }
 
 // Rates in a second, and bursts. An honest node stays far below: an authority set of 15 makes some 40 votes in a slot of
@@ -28,19 +30,21 @@ const (
 	servedRate              = 64 << 20
 	messageRate             = 500
 	messageBurst            = 2000
+	txRate, txBurst         = 1000, 8192
 )
 
 func newQuota(maxMessage int) *quota {
 	bytes := func() *rate.Limiter { return rate.NewLimiter(rate.Limit(2*maxMessage), 4*maxMessage) }
 	return &quota{
-		status:  rate.NewLimiter(statusRate, statusBurst),
-		ranges:  rate.NewLimiter(rangeRate, rangeBurst),
-		hashes:  rate.NewLimiter(hashRate, hashBurst),
-		peers:   rate.NewLimiter(peersRate, peersBurst),
-		served:  rate.NewLimiter(servedRate, 2*servedRate),
-		direct:  rate.NewLimiter(messageRate, messageBurst),
-		heard:   bytes(),
-		gossip:  bytes(),
-		notices: rate.NewLimiter(messageRate, messageBurst),
+		status:       rate.NewLimiter(statusRate, statusBurst),
+		ranges:       rate.NewLimiter(rangeRate, rangeBurst),
+		hashes:       rate.NewLimiter(hashRate, hashBurst),
+		peers:        rate.NewLimiter(peersRate, peersBurst),
+		served:       rate.NewLimiter(servedRate, 2*servedRate),
+		direct:       rate.NewLimiter(messageRate, messageBurst),
+		heard:        bytes(),
+		gossip:       bytes(),
+		notices:      rate.NewLimiter(messageRate, messageBurst),
+		transactions: rate.NewLimiter(txRate, txBurst),
 	}
 }

@@ -28,7 +28,7 @@ func scoreParams(n *Network) *pubsub.PeerScoreParams {
 		}
 	}
 	return &pubsub.PeerScoreParams{
-		Topics:            map[string]*pubsub.TopicScoreParams{n.proto.proposals: topic(1), n.proto.votes: topic(1)},
+		Topics:            map[string]*pubsub.TopicScoreParams{n.proto.proposals: topic(1), n.proto.votes: topic(1), n.proto.transactions: topic(0.5)},
 		TopicScoreCap:     50,
 		AppSpecificScore:  n.standingScore,
 		AppSpecificWeight: 1,

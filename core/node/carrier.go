@@ -18,6 +18,7 @@ import (
 type carrier struct {
 	store *store.Store
 	chain *ledger.Chain
+	fresh func(...store.PendingTx) // hears of what is kept since now
 	log   hclog.Logger
 }
 
@@ -26,9 +27,12 @@ const pollLimit = 4096
 
 // Keep takes a transaction that an engine accepted.
 func (c *carrier) Keep(raw []byte) {
-	if err := c.store.AddPending(pendingTx(raw)); err != nil {
+	added, err := c.store.AddPending(pendingTx(raw))
+	if err != nil {
 		c.log.Error("a wallet's transaction was not kept: it is lost if the engine dies now", "error", err)
+		added = []store.PendingTx{pendingTx(raw)} // peers can still keep it
 	}
+	c.fresh(added...)
 }
 
 func pendingTx(raw []byte) store.PendingTx {
@@ -81,7 +85,12 @@ func (c *carrier) Collect(ctx context.Context, e engine.Engine) error {
 	for i, raw := range txs {
 		pending[i] = pendingTx(raw)
 	}
-	return c.store.AddPending(pending...)
+	added, err := c.store.AddPending(pending...)
+	if err != nil {
+		return err
+	}
+	c.fresh(added...)
+	return nil
 }
 
 // Settle forgets the transactions of blocks that became safe, from above the old safe height to the new one.

@@ -41,7 +41,7 @@ func newCarrying(t *testing.T) *carrying {
 	c, err := ledger.Open(t.Context(), ledger.Options{Spec: s, Store: db})
 	must(t, err)
 	return &carrying{
-		carrier: &carrier{store: db, chain: c, log: hclog.NewNullLogger()}, t: t, engine: devEngine(t), slot: s.FirstSlot(),
+		carrier: &carrier{store: db, chain: c, fresh: func(...store.PendingTx) {}, log: hclog.NewNullLogger()}, t: t, engine: devEngine(t), slot: s.FirstSlot(),
 	}
 }
 

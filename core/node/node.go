@@ -71,6 +71,7 @@ type Node struct {
 
 	network  *network.Network // nil without peers
 	peers    *peers
+	relay    *relay
 	verifier *verifier
 	follower *follow.Follower
 
@@ -148,7 +149,10 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openNetwork(); err != nil {
 		return err
 	}
-	n.carrier = &carrier{store: n.store, chain: n.chain, log: n.log.Named("wallet")}
+	n.carrier = &carrier{store: n.store, chain: n.chain, fresh: func(...store.PendingTx) {}, log: n.log.Named("wallet")}
+	if n.network != nil {
+		n.carrier.fresh = n.relay.Announce
+	}
 	n.host, err = host.New(n.hostConfig())
 	if err != nil {
 		return err

@@ -84,6 +84,9 @@ func (n *Node) supervise(ctx context.Context) <-chan struct{} {
 	if n.wallet != nil {
 		services = append(services, n.tree.has(serviceWallet, n.wallet.Run))
 	}
+	if n.network != nil {
+		services = append(services, n.tree.has(serviceRelay, n.relay.Run))
+	}
 	if n.chaos != nil {
 		services = append(services, n.tree.has(serviceChaos, n.runChaos))
 	}

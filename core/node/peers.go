@@ -56,6 +56,9 @@ func (n *Node) openNetwork() error {
 	if n.peers.signatures, err = lru.New[chain.Hash, chain.BLSSignature](authorSignatures); err != nil {
 		return fmt.Errorf("remember authors' signatures: %w", err)
 	}
+	if n.relay, err = newRelay(n); err != nil {
+		return err
+	}
 	c := n.opt.Config
 	if !c.Listeners.P2P.Enabled {
 		return nil
@@ -76,7 +79,8 @@ func networkOptions(n *Node, c *config.Config) network.Options {
 		StaticPeers: c.Network.StaticPeers, AllowPeers: c.Network.AllowPeers, External: c.Network.External,
 		TargetPeers: c.Network.TargetPeers, MaxPeers: c.Network.MaxPeers, MaxMessage: int(c.Network.MaxMessage),
 		RequestTimeout: c.Network.RequestTimeout, Client: "alys/" + n.opt.Version, Source: n.peers, Take: n.peers.take,
-		Slot: func() chain.Slot { return n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())) },
+		TakeTransactions: n.relay.Take,
+		Slot:             func() chain.Slot { return n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())) },
 		PeerChanged: func(p network.Peer) {
 			n.follower.PeerChanged(follow.Peer{
 				ID: syncer.PeerID(p.ID), Group: p.Group, RTT: p.RTT, Low: p.Status.Low, Head: p.Status.Head, Gone: p.Gone,

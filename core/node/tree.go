@@ -29,6 +29,7 @@ const (
 	serviceAdmin   = "admin"
 	serviceMetrics = "metrics" // and the console
 	serviceWallet  = "wallet"
+	serviceRelay   = "relay" // of transactions, to peers
 	serviceChaos   = "chaos" // on a development chain that is tried
 )
 
@@ -55,7 +56,7 @@ type tree struct {
 
 func newTree(m *telemetry.Metrics, log hclog.Logger) *tree {
 	t := &tree{metrics: m, log: log}
-	for _, name := range []string{serviceAdmin, serviceMetrics, serviceWallet, serviceChaos} {
+	for _, name := range []string{serviceAdmin, serviceMetrics, serviceWallet, serviceRelay, serviceChaos} {
 		t.parts = append(t.parts, &part{tree: t, name: name, group: admin.GroupServices})
 	}
 	for _, name := range []string{stageSwap, stageSync, stageFollow, stageConsensus, stageTransactions, stageConfiguration} {

@@ -77,12 +77,12 @@ func decodePending(key, content []byte) (uint64, PendingTx, error) {
 	return binary.BigEndian.Uint64(key[1:]), PendingTx{Hash: chain.Hash(content[:32]), Raw: raw}, nil
 }
 
-// AddPending keeps transactions, in their order, after those that are kept. One that is kept already stays where it is.
-// Above the limits of Options the oldest are dropped.
-func (s *Store) AddPending(txs ...PendingTx) error {
+// AddPending keeps transactions, in their order, after those that are kept, and returns those that are new. One that is
+// kept already stays where it is. Above the limits of Options the oldest are dropped.
+func (s *Store) AddPending(txs ...PendingTx) ([]PendingTx, error) {
 	for _, tx := range txs {
 		if len(tx.Raw) > MaxTransactionBytes {
-			return fmt.Errorf("transaction %s of %d bytes: %w", tx.Hash, len(tx.Raw), ErrTooLarge)
+			return nil, fmt.Errorf("transaction %s of %d bytes: %w", tx.Hash, len(tx.Raw), ErrTooLarge)
 		}
 	}
 	p := &s.pending
@@ -92,6 +92,7 @@ func (s *Store) AddPending(txs ...PendingTx) error {
 	fresh := map[chain.Hash]bool{}
 	next, size := p.next, p.bytes
 	var drop []uint64
+	var news []PendingTx
 	err := s.update(func(w writes) error {
 		for _, tx := range txs {
 			if _, known := p.seq[tx.Hash]; known || fresh[tx.Hash] {
@@ -101,6 +102,7 @@ func (s *Store) AddPending(txs ...PendingTx) error {
 				return err
 			}
 			added[next], fresh[tx.Hash] = pendingEntry{tx.Hash, len(tx.Raw)}, true
+			news = append(news, tx)
 			size += len(tx.Raw)
 			next++
 		}
@@ -109,7 +111,7 @@ func (s *Store) AddPending(txs ...PendingTx) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for seq := p.next; seq < next; seq++ {
 		p.add(seq, added[seq])
@@ -119,7 +121,7 @@ func (s *Store) AddPending(txs ...PendingTx) error {
 		p.remove(seq)
 		p.first = seq + 1
 	}
-	return nil
+	return news, nil
 }
 
 // evict deletes the oldest kept transactions until count and size are within the limits, and lists their sequences.

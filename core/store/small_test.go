@@ -52,12 +52,13 @@ func TestEvidenceIsNewOnce(t *testing.T) {
 
 func TestValuesAboveTheirLimitAreRefused(t *testing.T) {
 	s := open(t, options(t))
+	_, txErr := s.AddPending(store.PendingTx{Raw: make([]byte, store.MaxTransactionBytes+1)})
 	_, evidenceErr := s.PutEvidence(make([]byte, store.MaxEvidenceBytes+1))
 	for name, err := range map[string]error{
 		"message":     s.PutMessage(store.Message{Raw: make([]byte, store.MaxMessageBytes+1)}),
 		"evidence":    evidenceErr,
 		"document":    s.PutDocument("big", make([]byte, store.MaxDocumentBytes+1)),
-		"transaction": s.AddPending(store.PendingTx{Raw: make([]byte, store.MaxTransactionBytes+1)}),
+		"transaction": txErr,
 	} {
 		if !errors.Is(err, store.ErrTooLarge) {
 			t.Errorf("%s: %v, want ErrTooLarge", name, err)
@@ -111,21 +112,29 @@ func TestPendingTransactionsKeepTheirOrderAndTheirLimits(t *testing.T) {
 			t.Fatalf("%s (-want +got):\n%s", step, diff)
 		}
 	}
-	must(t, s.AddPending(tx(1, 10), tx(2, 10), tx(1, 10)))
-	must(t, s.AddPending(tx(3, 10), tx(2, 10)))
+	add := func(want int, txs ...store.PendingTx) {
+		t.Helper()
+		news, err := s.AddPending(txs...)
+		must(t, err)
+		if len(news) != want {
+			t.Errorf("%d of %d were new, want %d", len(news), len(txs), want)
+		}
+	}
+	add(2, tx(1, 10), tx(2, 10), tx(1, 10))
+	add(1, tx(3, 10), tx(2, 10))
 	check("three, two of them offered twice", "1", "2", "3")
 	s = reopen(t, s, o)
 	check("after a restart", "1", "2", "3")
-	must(t, s.AddPending(tx(4, 10), tx(5, 10)))
+	add(2, tx(4, 10), tx(5, 10))
 	check("above the count the oldest goes", "2", "3", "4", "5")
 	must(t, s.DropPending(tx(3, 0).Hash, chain.Hash{9}))
 	check("one is in a block, another was never here", "2", "4", "5")
-	must(t, s.AddPending(tx(6, 995)))
+	add(1, tx(6, 995))
 	check("above the bytes the oldest go", "6")
 	s = reopen(t, s, o)
 	check("after a restart again", "6")
 	must(t, s.DropPending(tx(6, 0).Hash))
-	must(t, s.AddPending(tx(7, 1)))
+	add(1, tx(7, 1))
 	check("from empty", "7")
 }
 
