@@ -90,6 +90,17 @@ type Validator struct {
 	MaxBitcoinRate int           `json:"max_bitcoin_fee_rate"` // sat/vB that we propose at most; 0: the spec's limit
 }
 
+// DefaultDoppelgangerWait is how long an authority listens for approvals by its own keys before it signs.
+const DefaultDoppelgangerWait = 8 * time.Second
+
+// DoppelgangerWait is how long this node listens for approvals by its own keys before it signs; 0: it does not wait.
+func (c *Config) DoppelgangerWait() time.Duration {
+	if c.Validator == nil {
+		return DefaultDoppelgangerWait
+	}
+	return c.Validator.Doppelganger
+}
+
 // Chain is the block `chain`.
 type Chain struct {
 	Spec     string        `json:"spec"`      // a built-in name, or the path as written

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strconv"
+
 	"github.com/alys-node/alys/sdk/schema"
 )
 
@@ -70,7 +72,8 @@ func validatorBlock() block {
 		arg("bitcoin_key", schema.String, `""`, "Public key to sign Bitcoin payments with; by default each federation key that the signer holds.", orEmpty(bitcoinKey)),
 		arg("fee_address", schema.String, `""`, "Account that gets this member's share of the fees; by default the spec's.", orEmpty(address)),
 		arg("extra_data", schema.String, `""`, "Text in our own blocks, at most 32 bytes.", maxBytes(32)),
-		arg("doppelganger_wait", schema.Duration, `"8s"`, "Time to listen for approvals by our own key before signing."),
+		arg("doppelganger_wait", schema.Duration, strconv.Quote(DefaultDoppelgangerWait.String()),
+			"Time to listen to peers for approvals by our own keys before signing: two slots at least; 0s does not wait."),
 		arg("max_bitcoin_fee_rate", schema.Number, "0", "Highest Bitcoin fee rate that we propose, in sat/vB; 0 is the spec's limit.", integer(0, 1e6)),
 	}}
 }

@@ -130,6 +130,7 @@ func federationConfig(i, n int, p DevPorts, addresses []string) string {
 	var b strings.Builder
 	replace := strings.NewReplacer(`name     = "dev-0"`, fmt.Sprintf(`name     = "dev-%d"`, i), `spec = "dev"`, fmt.Sprintf(`spec = "dev-%d"`, n))
 	b.WriteString(replace.Replace(devConfig))
+	b.WriteString("\n# Two slots: what peers have from our keys is heard before anything is signed.\nvalidator {\n  doppelganger_wait = \"4s\"\n}\n")
 	for _, l := range []struct {
 		name string
 		port int

@@ -212,6 +212,11 @@ func (n *Node) readiness() telemetry.Readiness {
 	if behind := n.clockBehind(time.Now()); behind != "" {
 		r.Reasons = append(r.Reasons, behind)
 	}
+	if t := n.doppelganger(); t != nil {
+		if why := t.HoldsBack(); why != "" {
+			r.Reasons = append(r.Reasons, why)
+		}
+	}
 	for _, role := range n.swap.Status().Roles {
 		r.Parts[string(role.Role)] = role.State
 		if role.State != string(route.Broken) {

@@ -112,14 +112,22 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
+	var approver driver.Signer = &authority{guard: n.guard, route: n.routes.approvals, holds: n.live.holds, slotTime: n.spec.SlotDuration}
+	var twin *doppelganger
+	if n.network != nil {
+		if twin, err = n.newDoppelganger(ctx, self, approver); err != nil {
+			return nil, err
+		}
+		approver = twin
+	}
 	head, safe, _ := n.chain.Heads()
 	d := driver.New(driver.Options{
 		Machine: machine, Schedule: schedule, Self: self, Bodies: bodies, Heads: driver.Heads{Head: head, Safe: safe},
 		Chain: book{n.chain}, Engine: n.executor, Network: n.sending(), Observer: n.watch, Now: time.Now, Log: n.log.Named("consensus"),
-		Signer: &authority{guard: n.guard, route: n.routes.approvals, holds: n.live.holds, slotTime: n.spec.SlotDuration},
+		Signer: approver,
 	})
 	n.mu.Lock()
-	n.driver, n.self = d, self
+	n.driver, n.self, n.twin = d, self, twin
 	n.mu.Unlock()
 	n.metrics.Height.WithLabelValues("head").Set(float64(head.Height))
 	n.metrics.Height.WithLabelValues("safe").Set(float64(safe.Height))

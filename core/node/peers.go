@@ -41,6 +41,7 @@ type peers struct {
 	// signatures are verified approvals of authors, by block: who fetches a block that is not notarized yet needs it.
 	signatures *lru.Cache[chain.Hash, chain.BLSSignature]
 	driver     func() *driver.Driver // nil until consensus runs
+	heard      func(network.Message) // hears of verified messages
 }
 
 // openNetwork listens for peers, unless listener "p2p" is closed: then the node has none.
@@ -51,7 +52,11 @@ func (n *Node) openNetwork() error {
 	}
 	n.peers = &peers{
 		spec: n.spec, schedule: n.spec.Agreement(), genesis: n.genesis, chain: n.chain, store: n.store, verifier: n.verifier, now: time.Now,
-		driver: n.consensus,
+		driver: n.consensus, heard: func(m network.Message) {
+			if t := n.doppelganger(); t != nil {
+				t.Heard(m)
+			}
+		},
 	}
 	if n.peers.signatures, err = lru.New[chain.Hash, chain.BLSSignature](authorSignatures); err != nil {
 		return fmt.Errorf("remember authors' signatures: %w", err)
@@ -82,6 +87,9 @@ func networkOptions(n *Node, c *config.Config) network.Options {
 		TakeTransactions: n.relay.Take,
 		Slot:             func() chain.Slot { return n.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())) },
 		PeerChanged: func(p network.Peer) {
+			if t := n.doppelganger(); t != nil && !p.Gone {
+				t.Met()
+			}
 			n.follower.PeerChanged(follow.Peer{
 				ID: syncer.PeerID(p.ID), Group: p.Group, RTT: p.RTT, Low: p.Status.Low, Head: p.Status.Head, Gone: p.Gone,
 			})
@@ -103,6 +111,13 @@ func (n *Node) consensus() *driver.Driver {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.driver
+}
+
+// doppelganger is the watch over our keys, or nil without peers and until consensus runs.
+func (n *Node) doppelganger() *doppelganger {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.twin
 }
 
 // sending is where consensus sends.
@@ -287,6 +302,7 @@ func (p *peers) judge(m network.Message) network.Verdict {
 			return network.Reject
 		}
 	}
+	p.heard(m)
 	if p.spec.SlotStart(h.Slot) > chain.UnixMilli(p.now().UnixMilli())+consensus.Drift {
 		return network.Ignore
 	}

@@ -1,10 +1,14 @@
 package devnet_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/alys-node/alys/core/internal/devnet"
+	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/sdk/chain"
 )
 
@@ -19,7 +23,34 @@ func height(t *testing.T, limit time.Duration, head, safe chain.Height, nodes ..
 	}
 }
 
-// TestEndToEndFederation: three authorities agree; with one dead the chain goes on and becomes safe; with two dead it
+// minedByEach sends transactions to one node, each when the one before is mined, until every authority has mined one.
+func minedByEach(t *testing.T, n *devnet.Node, authorities int) {
+	t.Helper()
+	s, ok := spec.BuiltIn(fmt.Sprintf("dev-%d", authorities))
+	if !ok {
+		t.Fatal("no such chain")
+	}
+	w := newWallet(t, n)
+	by := map[int]int{}
+	for range 20 * authorities {
+		r := w.mined(w.send(w.nonce(), &common.Address{7}, 1, nil))
+		head, err := w.HeaderByHash(t.Context(), r.BlockHash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		author, known := s.Agreement().Author(s.SlotAt(chain.UnixMilli(1000*head.Time)), chain.Height(head.Number.Uint64()))
+		if !known {
+			t.Fatalf("no author of block %d", head.Number)
+		}
+		if by[author]++; len(by) == authorities {
+			t.Logf("transactions sent to one node, mined by authority: %v", by)
+			return
+		}
+	}
+	t.Errorf("not every authority mined what one node was sent: %v", by)
+}
+
+// TestEndToEndFederation: three authorities agree, and mine what one of them was sent; with one dead the chain goes on and becomes safe; with two dead it
 // stands; one that comes back makes it go on; one that lost all it had of the chain gets it from its peers, past what
 // consensus fetches by itself, and takes part; and when all were dead they go on where they were.
 func TestEndToEndFederation(t *testing.T) {
@@ -33,6 +64,7 @@ func TestEndToEndFederation(t *testing.T) {
 		n.Launch()
 	}
 	height(t, time.Minute, 4, 3, nodes...)
+	minedByEach(t, a, len(nodes))
 
 	c.Kill()
 	dead := a.Status()
