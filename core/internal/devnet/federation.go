@@ -87,6 +87,35 @@ func (n *Node) Forget() {
 	}
 }
 
+// Clone copies all that a stopped node has, its keys as well, to another machine, as it were: with ports and a peer identity
+// of its own. The clone does not run; it ends with the test.
+func (n *Node) Clone() *Node {
+	n.t.Helper()
+	c := &Node{Dir: n.Dir + "-clone", t: n.t, bin: n.bin, program: n.program, pressure: n.pressure, wallet: n.wallet, metrics: n.metrics}
+	if err := os.CopyFS(c.Dir, os.DirFS(n.Dir)); err != nil {
+		n.t.Fatal(err)
+	}
+	for _, name := range []string{"p2p.key", "peers.json", "alys.log"} {
+		if err := os.Remove(filepath.Join(c.Dir, name)); err != nil && !os.IsNotExist(err) {
+			n.t.Fatal(err)
+		}
+	}
+	for _, address := range []*string{&c.wallet, &c.metrics, nil} {
+		free, err := freePort()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if address == nil {
+			c.Edit("listener \"p2p\" {\n  address = ", "listener \"p2p\" {\n  address = \""+free+"\" #")
+			continue
+		}
+		c.Edit(*address, free)
+		*address = free
+	}
+	n.t.Cleanup(func() { c.Kill(); c.killTree() })
+	return c
+}
+
 // SafeBlocks reads the disk of a stopped node: the canonical hashes up to its safe block, from height 1 on.
 func (n *Node) SafeBlocks() (hashes []chain.Hash, err error) {
 	s, err := store.Open(store.Options{Dir: n.Dir})

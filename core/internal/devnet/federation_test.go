@@ -2,6 +2,7 @@ package devnet_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +51,36 @@ func minedByEach(t *testing.T, n *devnet.Node, authorities int) {
 	t.Errorf("not every authority mined what one node was sent: %v", by)
 }
 
-// TestEndToEndFederation: three authorities agree, and mine what one of them was sent; with one dead the chain goes on and becomes safe; with two dead it
+// cloned starts a second machine with a node's keys and with what its disk was a while ago: the copy hears the node sign, and
+// signs nothing, ever. The node itself goes on.
+func cloned(t *testing.T, n *devnet.Node) {
+	t.Helper()
+	n.Stop()
+	n.UntilGone(10 * time.Second)
+	clone := n.Clone()
+	n.Launch()
+	n.Until("it signs again", time.Minute, func() bool { s, ok := n.TryStatus(); return ok && s.Ready && s.Authored > 0 })
+	clone.Launch()
+	var said string
+	clone.Until("the clone hears the node sign", time.Minute, func() bool {
+		s, ok := clone.TryStatus()
+		said = strings.Join(s.Reasons, "; ")
+		return ok && strings.Contains(said, "somebody else signs with our key")
+	})
+	t.Logf("the clone says: %s", said)
+	at := n.Status()
+	n.Until("the node goes on", time.Minute, func() bool { s, ok := n.TryStatus(); return ok && s.Authored > at.Authored })
+	if s := n.Status(); !s.Ready {
+		t.Errorf("the node that was cloned: %v", s.Reasons)
+	}
+	if s := clone.Status(); s.Authored != 0 {
+		t.Errorf("the clone authored %d blocks", s.Authored)
+	}
+	clone.Stop()
+	clone.UntilGone(10 * time.Second)
+}
+
+// TestEndToEndFederation: three authorities agree, and mine what one of them was sent; a clone of one signs nothing; with one dead the chain goes on and becomes safe; with two dead it
 // stands; one that comes back makes it go on; one that lost all it had of the chain gets it from its peers, past what
 // consensus fetches by itself, and takes part; and when all were dead they go on where they were.
 func TestEndToEndFederation(t *testing.T) {
@@ -65,6 +95,7 @@ func TestEndToEndFederation(t *testing.T) {
 	}
 	height(t, time.Minute, 4, 3, nodes...)
 	minedByEach(t, a, len(nodes))
+	cloned(t, c)
 
 	c.Kill()
 	dead := a.Status()
