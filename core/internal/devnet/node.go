@@ -24,6 +24,7 @@ type Node struct {
 	t               testing.TB
 	bin             Binaries
 	program         string   // that Launch runs
+	space           string   // network namespace that it runs in; empty: ours
 	wallet, metrics string   // host:port
 	pressure        pressure // when the node was made
 	cmd             *exec.Cmd
@@ -66,7 +67,11 @@ func (n *Node) Launch() {
 		n.t.Fatal(err)
 	}
 	defer out.Close() //nolint:errcheck // the child has its own
-	n.cmd = exec.Command(n.program, "run", "-c", n.Config())
+	args := []string{n.program, "run", "-c", n.Config()}
+	if n.space != "" {
+		args = append([]string{"ip", "netns", "exec", n.space}, args...)
+	}
+	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Stdout, n.cmd.Stderr = out, out
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := n.cmd.Start(); err != nil {
@@ -174,17 +179,24 @@ func (n *Node) Primary(role string) admin.GenerationStatus {
 	return admin.GenerationStatus{}
 }
 
-// Edit replaces text in alys.hcl; the old text must be there.
-func (n *Node) Edit(oldText, newText string) {
+// config is the text of alys.hcl.
+func (n *Node) config() string {
 	n.t.Helper()
 	raw, err := os.ReadFile(n.Config())
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if !strings.Contains(string(raw), oldText) {
+	return string(raw)
+}
+
+// Edit replaces text in alys.hcl; the old text must be there.
+func (n *Node) Edit(oldText, newText string) {
+	n.t.Helper()
+	text := n.config()
+	if !strings.Contains(text, oldText) {
 		n.t.Fatalf("%q is not in alys.hcl", oldText)
 	}
-	changed := strings.Replace(string(raw), oldText, newText, 1)
+	changed := strings.Replace(text, oldText, newText, 1)
 	if err := os.WriteFile(n.Config()+".new", []byte(changed), 0o600); err != nil { //nolint:gosec // the node's own folder
 		n.t.Fatal(err)
 	}
