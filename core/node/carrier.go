@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +21,21 @@ type carrier struct {
 	chain *ledger.Chain
 	fresh func(...store.PendingTx) // hears of what is kept since now
 	log   hclog.Logger
+
+	mu   sync.Mutex
+	news [][]byte // guarded by mu; kept since the last Spread
+}
+
+// kept notes transactions that are kept since now.
+func (c *carrier) kept(txs ...store.PendingTx) {
+	c.mu.Lock()
+	for _, tx := range txs {
+		if len(c.news) < pollLimit {
+			c.news = append(c.news, tx.Raw)
+		}
+	}
+	c.mu.Unlock()
+	c.fresh(txs...)
 }
 
 // pollLimit is how many pending transactions an engine is asked for after a block.
@@ -32,7 +48,7 @@ func (c *carrier) Keep(raw []byte) {
 		c.log.Error("a wallet's transaction was not kept: it is lost if the engine dies now", "error", err)
 		added = []store.PendingTx{pendingTx(raw)} // peers can still keep it
 	}
-	c.fresh(added...)
+	c.kept(added...)
 }
 
 func pendingTx(raw []byte) store.PendingTx {
@@ -89,8 +105,29 @@ func (c *carrier) Collect(ctx context.Context, e engine.Engine) error {
 	if err != nil {
 		return err
 	}
-	c.fresh(added...)
+	c.kept(added...)
 	return nil
+}
+
+// Spread gives what was kept since the last time to engines that stand by on the route: the one that takes over must not
+// begin with an empty pool. What one of them does not take, because it is away or has no pool, it is offered when it comes up.
+func (c *carrier) Spread(ctx context.Context, engines ...engine.Engine) {
+	c.mu.Lock()
+	news := c.news
+	c.news = nil
+	c.mu.Unlock()
+	if len(news) == 0 {
+		return
+	}
+	for _, e := range engines {
+		pool, ok := e.(engine.EngineWithPool)
+		if !ok {
+			continue
+		}
+		if _, err := pool.AddTransactions(ctx, news); err != nil {
+			c.log.Debug("an engine that stands by did not take transactions", "count", len(news), "error", err)
+		}
+	}
 }
 
 // Settle forgets the transactions of blocks that became safe, from above the old safe height to the new one.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"math/big"
 	"testing"
@@ -110,6 +111,32 @@ func TestTransactionOutlivesTheEngineThatTookIt(t *testing.T) {
 	c.wantInPool(next, 2)
 	must(t, c.Offer(t.Context(), next)) // known transactions are no error
 	c.wantInPool(next, 2)
+}
+
+// poolless is an engine without a pool, and deaf one whose pool does not answer.
+type (
+	poolless struct{ engine.Engine }
+	deaf     struct{ *enginetest.Memory }
+)
+
+// AddTransactions implements engine.EngineWithPool.
+func (deaf) AddTransactions(context.Context, [][]byte) ([]engine.AddResult, error) {
+	return nil, errors.New("away")
+}
+
+// TestEngineThatStandsByHasThePoolToo: once each, and one that is away does not hold up the others.
+func TestEngineThatStandsByHasThePoolToo(t *testing.T) {
+	c := newCarrying(t)
+	standby := devEngine(t)
+	c.Keep(c.transfer())
+	c.Spread(t.Context(), poolless{devEngine(t)}, deaf{devEngine(t)}, standby)
+	c.wantInPool(standby, 1)
+	late := devEngine(t)
+	c.Spread(t.Context(), late)
+	c.wantInPool(late, 0)
+	c.Keep(c.transfer())
+	c.Spread(t.Context(), standby)
+	c.wantInPool(standby, 2)
 }
 
 func TestTransactionsThatCameToTheEngineItselfAreKeptToo(t *testing.T) {

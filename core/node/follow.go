@@ -70,7 +70,26 @@ func (n *Node) carryTransactions(ctx context.Context, from, to chain.Height) err
 	if err != nil {
 		return nil //nolint:nilerr // an engine that is away has no pool to look at, and is offered ours when it is back
 	}
-	return n.carrier.Collect(ctx, e)
+	if err := n.carrier.Collect(ctx, e); err != nil {
+		return err
+	}
+	n.carrier.Spread(ctx, n.standbyEngines()...)
+	return nil
+}
+
+// standbyEngines are the engines on the route that are up and not the primary.
+func (n *Node) standbyEngines() []engine.Engine {
+	p := n.routes.engine.Positions()
+	var out []engine.Engine
+	for _, t := range []route.Target[engine.Engine]{p.Fallback, p.Shadow, p.Canary, p.Warm} {
+		if t == nil {
+			continue
+		}
+		if e, err := t.Client(); err == nil {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func (n *Node) primaryEngine() (engine.Engine, error) {
