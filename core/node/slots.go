@@ -25,9 +25,9 @@ const places = slotsKept + 1
 type slotLog struct {
 	schedule consensus.Schedule
 	now      func() time.Time
-	first    chain.Slot // of the node's life: of an earlier slot without a block nothing is known
 
 	mu    sync.Mutex
+	first chain.Slot   // guarded by mu; since consensus runs: of an earlier slot without a block nothing is said
 	slots [places]seen // guarded by mu; slot s is at s % places
 }
 
@@ -103,14 +103,18 @@ func (l *slotLog) place(slot chain.Slot) *seen {
 	return s
 }
 
-// recall notes the last blocks of the stored chain: a node that starts shows what it knew. What cannot be read is not shown;
-// the parts that need it fail by themselves.
+// recall begins with the last blocks of the stored chain: a node that starts shows what it knew. What cannot be read is not
+// shown; the parts that need it fail by themselves.
 func (l *slotLog) recall(c *ledger.Chain) {
-	at, _, _ := c.Heads()
-	hash, oldest := at.Hash, l.present()
+	present := l.present()
+	l.mu.Lock()
+	l.first = present
+	l.mu.Unlock()
+	head, _, _ := c.Heads()
+	hash := head.Hash
 	for range slotsKept {
 		known, err := certificate(c, hash)
-		if err != nil || known.Header.Height == 0 || known.Header.Slot+slotsKept <= oldest {
+		if err != nil || known.Header.Height == 0 || known.Header.Slot+slotsKept <= present {
 			return
 		}
 		l.notarized(known)
