@@ -102,6 +102,7 @@ alys dev: a chain on this machine (dev only: every key below is public)
 
 Try next, in another terminal:
   alys status -c %s
+  alys watch -c %s
   curl -s -H 'content-type: application/json' -d '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}' http://%s
   edit the configuration: in role "signer", write primary = plugin.signer.local2
   alys plan -c %s && alys apply -c %s        # the signer is swapped while blocks go on
@@ -109,7 +110,7 @@ Try next, in another terminal:
 
 Ctrl-C stops everything.
 
-`, wallet, listeners["metrics"], account.Address, account.PrivateKey, path, c.Log.File, path, wallet, path, path, path)
+`, wallet, listeners["metrics"], account.Address, account.PrivateKey, path, c.Log.File, path, path, wallet, path, path, path)
 }
 
 // restored is how old a head is that is no news: what a node finds in its store when it starts.

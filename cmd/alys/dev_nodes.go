@@ -113,7 +113,7 @@ func (fed *federation) welcome() {
 	_, _ = fmt.Fprintf(fed.out, `  funded account %s, private key %s (dev only: every key here is public)
 
 Try next, in another terminal:
-  alys status --data-dir %s
+  alys watch --data-dir %s
   kill -9 a node and start it again with alys run: %d of %d must run for blocks to go on
 Ctrl-C stops everything.
 

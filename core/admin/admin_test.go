@@ -26,6 +26,13 @@ func (*answering) Status(context.Context) (admin.Status, error) {
 	return admin.Status{Name: "fed-0", Head: chain.Ref{Height: 7}}, nil
 }
 
+func (*answering) Slots(context.Context) (admin.Slots, error) {
+	return admin.Slots{Slot: 9, Authorities: []admin.AuthorityStatus{{Own: true}}, Slots: []admin.SlotStatus{
+		{Slot: 8, State: admin.SlotNotarized, Height: 7, Hash: chain.Hash{7}, Approvals: []int{0, 2}, Quorum: 2, Authorities: 3},
+		{Slot: 9, State: admin.SlotWaiting, Author: 1, Approvals: []int{}, Quorum: 2, Authorities: 3},
+	}}, nil
+}
+
 func (*answering) Plan(_ context.Context, s admin.Source) (admin.PlanResponse, error) {
 	return admin.PlanResponse{Serial: 3, Text: s.Path}, nil
 }
@@ -107,6 +114,11 @@ func TestClientAndServer(t *testing.T) {
 	s, err := c.Status(ctx)
 	if err != nil || s.Name != "fed-0" || s.Head.Height != 7 {
 		t.Errorf("status %+v %v", s, err)
+	}
+	want, _ := node.Slots(ctx)
+	slots, err := c.Slots(ctx)
+	if diff := cmp.Diff(want, slots); err != nil || diff != "" {
+		t.Errorf("slots %v (-want +got):\n%s", err, diff)
 	}
 	p, err := c.Plan(ctx, admin.Source{Path: "/a.hcl"})
 	if err != nil || p.Text != "/a.hcl" {

@@ -37,6 +37,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil)
 }
 
+// Slots asks for the last slots.
+func (c *Client) Slots(ctx context.Context) (Slots, error) {
+	return ask[Slots](ctx, c, http.MethodGet, "/v1/slots", nil)
+}
+
 // Plan asks what an apply would do.
 func (c *Client) Plan(ctx context.Context, s Source) (PlanResponse, error) {
 	return ask[PlanResponse](ctx, c, http.MethodPost, "/v1/plan", s)

@@ -28,6 +28,7 @@ var ErrSocketPath = errors.New("socket path is too long")
 // Node is what the operator's commands need of a node. An *Error keeps its code and hint; another error becomes internal.
 type Node interface {
 	Status(ctx context.Context) (Status, error)
+	Slots(ctx context.Context) (Slots, error)
 	Plan(ctx context.Context, s Source) (PlanResponse, error)
 	Apply(ctx context.Context, r ApplyRequest, progress func(Progress)) (string, error)
 	Rollback(ctx context.Context, r RollbackRequest, progress func(Progress)) (string, error)
@@ -103,6 +104,7 @@ func ignoreNotExist(err error) error {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { reply(w, call(r, s.node.Status)) })
+	mux.HandleFunc("GET /v1/slots", func(w http.ResponseWriter, r *http.Request) { reply(w, call(r, s.node.Slots)) })
 	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.Plan)) })
 	mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) { stream(w, r, s.node.Apply) })
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { stream(w, r, s.node.Rollback) })

@@ -36,6 +36,14 @@ func TestOneAuthorityMakesABlockASlot(t *testing.T) {
 				t.Errorf("block %d came %s after its slot's start", i+1, a.SinceSlot)
 			}
 		}
+		for i, c := range n.observer.certs {
+			if c.QC.Block != heads[i].Head.Hash || c.QC.Block != c.Header.Hash() || c.QC.Signers.Count() != 1 {
+				t.Errorf("certificate %d is %+v, want the one of block %s", i, c, heads[i].Head.Hash)
+			}
+		}
+		if len(n.observer.certs) != len(heads) {
+			t.Errorf("%d certificates of %d blocks were told", len(n.observer.certs), len(heads))
+		}
 		if len(n.observer.missedSlots()) != 0 {
 			t.Errorf("slots %v were missed", n.observer.missed)
 		}

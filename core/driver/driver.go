@@ -93,6 +93,8 @@ type Advanced struct {
 // Observer hears what happened, for metrics and people. Calls are short and do not block.
 type Observer interface {
 	Advanced(a Advanced)
+	// Notarized tells of every new certificate, in any order of heights. It is verified and durable.
+	Notarized(c consensus.Certificate)
 	MissedSlot(slot chain.Slot)
 	EngineCall(call string, took time.Duration, err error)
 	Halted(reason string)

@@ -29,6 +29,7 @@ func (d *Driver) carryOut(ctx context.Context, c *crew, effect consensus.Effect)
 			return fmt.Errorf("store certificate of %s: %w", e.Certificate.QC.Block, err)
 		}
 		d.missed.notarized(d, e.Certificate.Header)
+		d.opt.Observer.Notarized(e.Certificate)
 	case consensus.Sign:
 		c.start("signing", func() error { d.sign(ctx, e); return nil })
 	case consensus.SendProposal:

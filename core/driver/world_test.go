@@ -315,6 +315,7 @@ func (w *wire) Misbehaved(peer consensus.Peer, reason string) {
 type diary struct {
 	mu       sync.Mutex // guards all below
 	heads    []driver.Advanced
+	certs    []consensus.Certificate
 	missed   []chain.Slot
 	halted   string
 	evidence []consensus.Evidence
@@ -325,6 +326,12 @@ func (o *diary) Advanced(a driver.Advanced) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.heads = append(o.heads, a)
+}
+
+func (o *diary) Notarized(c consensus.Certificate) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.certs = append(o.certs, c)
 }
 
 // blocks are the heads so far.

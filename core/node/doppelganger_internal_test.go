@@ -83,7 +83,7 @@ func listened(t *testing.T) *watched {
 	return w
 }
 
-func headerAt(slot chain.Slot, height chain.Height) chain.Header {
+func approvedAt(slot chain.Slot, height chain.Height) chain.Header {
 	return chain.Header{Version: chain.HeaderVersion, Genesis: testGenesis, Slot: slot, Height: height}
 }
 
@@ -94,7 +94,7 @@ func told(i int, h chain.Header) network.Message {
 
 func TestNodeListensBeforeItSigns(t *testing.T) {
 	w := newWatched(t, 3)
-	h := headerAt(startSlot+1, 5)
+	h := approvedAt(startSlot+1, 5)
 	wait := func(part string) {
 		t.Helper()
 		if err := w.sign(h); !errors.Is(err, driver.ErrUnavailable) || !strings.Contains(w.HoldsBack(), part) {
@@ -117,18 +117,18 @@ func TestNodeListensBeforeItSigns(t *testing.T) {
 
 func TestAuthorityThatIsAloneDoesNotListen(t *testing.T) {
 	w := newWatched(t, 1)
-	must(t, w.sign(headerAt(startSlot+1, 1)))
+	must(t, w.sign(approvedAt(startSlot+1, 1)))
 }
 
 func TestListeningCanBeTurnedOff(t *testing.T) {
 	w := newWatched(t, 3)
 	w.wait = 0
-	must(t, w.sign(headerAt(startSlot+1, 1)))
+	must(t, w.sign(approvedAt(startSlot+1, 1)))
 }
 
 // TestRestoredGuardLearnsWhatItSigned: an approval of ours from before the start raises the floor, however it is told.
 func TestRestoredGuardLearnsWhatItSigned(t *testing.T) {
-	h := headerAt(startSlot-10, 50)
+	h := approvedAt(startSlot-10, 50)
 	qc := block.QC{Block: h.Hash(), Signers: block.NewSigners(3)}
 	qc.Signers.Set(0)
 	authored := h
@@ -146,12 +146,12 @@ func TestRestoredGuardLearnsWhatItSigned(t *testing.T) {
 			w := listened(t)
 			w.Heard(m)
 			w.Heard(m)
-			for _, low := range []chain.Header{headerAt(startSlot-10, 60), headerAt(startSlot+1, 49)} {
+			for _, low := range []chain.Header{approvedAt(startSlot-10, 60), approvedAt(startSlot+1, 49)} {
 				if err := w.sign(low); !errors.Is(err, signer.ErrRefused) {
 					t.Errorf("slot %d, height %d: %v, want a refusal of the guard", low.Slot, low.Height, err)
 				}
 			}
-			must(t, w.sign(headerAt(startSlot+2, 50)))
+			must(t, w.sign(approvedAt(startSlot+2, 50)))
 			if len(w.alarms) != 0 {
 				t.Errorf("alarms %v", w.alarms)
 			}
@@ -167,12 +167,12 @@ func TestTwoNodesWithOneKey(t *testing.T) {
 			w.Met()
 			if when == "later" {
 				w.at = w.at.Add(w.wait)
-				must(t, w.sign(headerAt(startSlot+1, 5)))
+				must(t, w.sign(approvedAt(startSlot+1, 5)))
 			}
-			w.Heard(told(0, headerAt(startSlot+1, 6)))
-			w.Heard(told(0, headerAt(startSlot+2, 7)))
+			w.Heard(told(0, approvedAt(startSlot+1, 6)))
+			w.Heard(told(0, approvedAt(startSlot+2, 7)))
 			w.at = w.at.Add(time.Hour)
-			if err := w.sign(headerAt(startSlot+9, 9)); !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "somebody else signs") {
+			if err := w.sign(approvedAt(startSlot+9, 9)); !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "somebody else signs") {
 				t.Errorf("signing gives %v", err)
 			}
 			if len(w.alarms) != 1 || !strings.Contains(w.HoldsBack(), "stop one of the two") {
@@ -185,15 +185,15 @@ func TestTwoNodesWithOneKey(t *testing.T) {
 func TestOwnAndOthersApprovalsAreNoDoppelganger(t *testing.T) {
 	w := listened(t)
 	w.floors[w.key] = signer.Floor{Slot: startSlot - 1, Height: 40}
-	ours := headerAt(startSlot+1, 50)
+	ours := approvedAt(startSlot+1, 50)
 	must(t, w.sign(ours))
 	w.Heard(told(0, ours))
-	w.Heard(told(1, headerAt(startSlot+1, 51))) // another authority
-	w.Heard(told(0, headerAt(startSlot-1, 40))) // which the guard knew at the start
+	w.Heard(told(1, approvedAt(startSlot+1, 51))) // another authority
+	w.Heard(told(0, approvedAt(startSlot-1, 40))) // which the guard knew at the start
 	w.Heard(network.Message{})                  // of no set
-	must(t, w.sign(headerAt(startSlot+ownSlots, 60)))
-	w.Heard(told(0, headerAt(startSlot, 41))) // too long ago to be remembered
-	must(t, w.sign(headerAt(startSlot+ownSlots+1, 60)))
+	must(t, w.sign(approvedAt(startSlot+ownSlots, 60)))
+	w.Heard(told(0, approvedAt(startSlot, 41))) // too long ago to be remembered
+	must(t, w.sign(approvedAt(startSlot+ownSlots+1, 60)))
 	if len(w.alarms) != 0 || w.floors[w.key].Slot != startSlot-1 {
 		t.Errorf("alarms %v, floor %+v", w.alarms, w.floors[w.key])
 	}
@@ -202,9 +202,9 @@ func TestOwnAndOthersApprovalsAreNoDoppelganger(t *testing.T) {
 func TestFloorThatCannotBeRaisedEndsSigning(t *testing.T) {
 	w := listened(t)
 	w.store.err = errors.New("disk is full")
-	w.Heard(told(0, headerAt(startSlot-10, 50)))
+	w.Heard(told(0, approvedAt(startSlot-10, 50)))
 	w.store.err = nil
-	if err := w.sign(headerAt(startSlot+1, 60)); !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "disk is full") {
+	if err := w.sign(approvedAt(startSlot+1, 60)); !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "disk is full") {
 		t.Errorf("signing gives %v", err)
 	}
 	if len(w.alarms) != 1 {

@@ -66,6 +66,7 @@ type Node struct {
 	carrier  *carrier
 	metrics  *telemetry.Metrics
 	watch    *watch
+	slots    *slotLog
 	tree     *tree
 	chaos    *chaos.Chaos // nil but for Options.Chaos
 
@@ -127,7 +128,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.genesis = genesis.Header.Hash()
 	n.metrics = telemetry.New(n.opt.Version, n.spec.Name)
-	n.watch = &watch{metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced}
+	n.slots = newSlotLog(n.spec.Agreement(), time.Now)
+	n.watch = &watch{metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced, slots: n.slots}
 	n.tree = newTree(n.metrics, n.log)
 	if err := n.openChaos(); err != nil {
 		return err

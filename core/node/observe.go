@@ -24,6 +24,7 @@ type watch struct {
 	log      hclog.Logger
 	event    func(Event)
 	advanced func(driver.Advanced) // what the node does after a new head; never blocks
+	slots    *slotLog
 
 	missed, authored atomic.Uint64
 
@@ -170,6 +171,9 @@ func (w *watch) Advanced(a driver.Advanced) {
 	w.advanced(a)
 	w.event(Event{At: time.Now(), Block: &a})
 }
+
+// Notarized implements driver.Observer.
+func (w *watch) Notarized(c consensus.Certificate) { w.slots.notarized(c) }
 
 // MissedSlot implements driver.Observer.
 func (w *watch) MissedSlot(slot chain.Slot) {

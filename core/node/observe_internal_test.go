@@ -17,6 +17,7 @@ import (
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/host"
 	"github.com/alys-node/alys/core/route"
+	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/core/telemetry"
 	"github.com/alys-node/alys/sdk/chain"
@@ -27,6 +28,7 @@ import (
 func watching() (*watch, *[]Event) {
 	var events []Event
 	return &watch{
+		slots:   newSlotLog(spec.Dev().Agreement(), time.Now),
 		metrics: telemetry.New("v", "dev"), log: hclog.NewNullLogger(), advanced: func(driver.Advanced) {},
 		event: func(e Event) { events = append(events, e) },
 	}, &events

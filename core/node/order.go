@@ -103,6 +103,7 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.slots.recall(n.chain)
 	restored, bodies, err := restore(ctx, n.chain, n.guard, self)
 	if err != nil {
 		return nil, err

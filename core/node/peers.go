@@ -42,6 +42,7 @@ type peers struct {
 	signatures *lru.Cache[chain.Hash, chain.BLSSignature]
 	driver     func() *driver.Driver // nil until consensus runs
 	heard      func(network.Message) // hears of verified messages
+	slots      *slotLog
 }
 
 // openNetwork listens for peers, unless listener "p2p" is closed: then the node has none.
@@ -52,7 +53,7 @@ func (n *Node) openNetwork() error {
 	}
 	n.peers = &peers{
 		spec: n.spec, schedule: n.spec.Agreement(), genesis: n.genesis, chain: n.chain, store: n.store, verifier: n.verifier, now: time.Now,
-		driver: n.consensus, heard: func(m network.Message) {
+		driver: n.consensus, slots: n.slots, heard: func(m network.Message) {
 			if t := n.doppelganger(); t != nil {
 				t.Heard(m)
 			}
@@ -175,7 +176,7 @@ func (f fetcher) Misbehaved(peer syncer.PeerID, reason string) {
 // captureLogs is done once: the loggers of libp2p belong to the process.
 var captureLogs sync.Once
 
-// gossip is the network as the driver sends on it: what authors signed is remembered.
+// gossip is the network as the driver sends on it: what authors signed, and what we approved, is remembered.
 type gossip struct {
 	*network.Network
 	peers *peers
@@ -185,8 +186,15 @@ type gossip struct {
 func (g gossip) SendProposal(p consensus.Proposal, b *block.Block, to consensus.Peer) {
 	if !p.Signature.IsZero() {
 		g.peers.signatures.Add(p.Header.Hash(), p.Signature)
+		g.peers.authored(p.Header)
 	}
 	g.Network.SendProposal(p, b, to)
+}
+
+// SendApproval implements driver.Network.
+func (g gossip) SendApproval(a consensus.Approval, to consensus.Peer) {
+	g.peers.slots.approved(a.Header, a.Authority)
+	g.Network.SendApproval(a, to)
 }
 
 // Status implements network.Source. A store that cannot be read makes the next write fail, which stops the node; until
@@ -248,6 +256,13 @@ func (p *peers) Certificate(_ context.Context, hash chain.Hash) (block.QC, error
 	return qc, notFound(err)
 }
 
+// authored notes the verified signature of a block's author: it is its approval.
+func (p *peers) authored(h chain.Header) {
+	if author, known := p.schedule.Author(h.Slot, h.Height); known {
+		p.slots.approved(h, author)
+	}
+}
+
 func notFound(err error) error {
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, ledger.ErrUnknownBlock) {
 		return fmt.Errorf("%w: %w", network.ErrNotFound, err)
@@ -293,10 +308,12 @@ func (p *peers) judge(m network.Message) network.Verdict {
 			return network.Reject
 		}
 		p.signatures.Add(h.Hash(), m.Proposal.Signature)
+		p.authored(h)
 	case m.Approval != nil:
 		if m.Approval.Authority >= len(set.Keys) || !p.verifier.Verify(set.Keys[m.Approval.Authority], root, m.Approval.Signature) {
 			return network.Reject
 		}
+		p.slots.approved(h, m.Approval.Authority)
 	case m.Certificate != nil:
 		if !consensus.VerifyQC(p.verifier, set, m.Certificate.QC) {
 			return network.Reject

@@ -37,7 +37,7 @@ func newPeers(t *testing.T) *peers {
 	must(t, err)
 	return &peers{
 		spec: s, schedule: s.Agreement(), genesis: genesis.Header.Hash(), chain: c, store: db, verifier: v, now: time.Now,
-		signatures: signatures, driver: func() *driver.Driver { return nil }, heard: func(network.Message) {},
+		signatures: signatures, driver: func() *driver.Driver { return nil }, heard: func(network.Message) {}, slots: newSlotLog(s.Agreement(), time.Now),
 	}
 }
 

@@ -91,6 +91,7 @@ type power struct {
 type quiet struct{ p *power }
 
 func (q quiet) Advanced(a driver.Advanced)            { q.p.heads = append(q.p.heads, a) }
+func (quiet) Notarized(consensus.Certificate)         {}
 func (quiet) MissedSlot(chain.Slot)                   {}
 func (quiet) EngineCall(string, time.Duration, error) {}
 func (quiet) Halted(string)                           {}
