@@ -85,11 +85,9 @@ func (n *Node) newDoppelganger(ctx context.Context, self []chain.BLSPublicKey, s
 
 // Approve implements driver.Signer.
 func (d *doppelganger) Approve(ctx context.Context, key chain.BLSPublicKey, h chain.Header) (chain.BLSSignature, error) {
-	set, _ := d.schedule.Set(h.Height)
 	d.mu.Lock()
-	why, caught := d.holdsBack(), d.caught != ""
-	if why == "" || len(set.Keys) == 1 && !caught {
-		why = ""
+	why, caught := d.holdsBack(h.Height), d.caught != ""
+	if why == "" {
 		d.approved.Add(ownSlot{key, h.Slot}, h.Hash())
 		d.newest[key] = max(d.newest[key], h.Slot)
 	}
@@ -103,19 +101,20 @@ func (d *doppelganger) Approve(ctx context.Context, key chain.BLSPublicKey, h ch
 	return d.next.Approve(ctx, key, h)
 }
 
-// HoldsBack says why the node does not sign now; "" when it may.
-func (d *doppelganger) HoldsBack() string {
+// HoldsBack says why the node does not sign a block of a height now; "" when it may.
+func (d *doppelganger) HoldsBack(h chain.Height) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.holdsBack()
+	return d.holdsBack(h)
 }
 
 // holdsBack is HoldsBack; the caller holds mu.
-func (d *doppelganger) holdsBack() string {
+func (d *doppelganger) holdsBack(h chain.Height) string {
+	set, _ := d.schedule.Set(h)
 	switch left := d.wait - d.now().Sub(d.met); {
 	case d.caught != "":
 		return d.caught
-	case d.wait == 0 || len(d.self) == 0:
+	case d.wait == 0 || len(d.self) == 0 || len(set.Keys) == 1:
 		return ""
 	case d.met.IsZero():
 		return "waits for a peer, to hear whether somebody else signs with our keys"

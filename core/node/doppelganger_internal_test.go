@@ -97,8 +97,8 @@ func TestNodeListensBeforeItSigns(t *testing.T) {
 	h := approvedAt(startSlot+1, 5)
 	wait := func(part string) {
 		t.Helper()
-		if err := w.sign(h); !errors.Is(err, driver.ErrUnavailable) || !strings.Contains(w.HoldsBack(), part) {
-			t.Errorf("signing gives %v, the node %q; want it to hold back: %s", err, w.HoldsBack(), part)
+		if err := w.sign(h); !errors.Is(err, driver.ErrUnavailable) || !strings.Contains(w.HoldsBack(5), part) {
+			t.Errorf("signing gives %v, the node %q; want it to hold back: %s", err, w.HoldsBack(5), part)
 		}
 	}
 	w.at = w.at.Add(time.Hour) // nobody was there to listen to
@@ -110,14 +110,17 @@ func TestNodeListensBeforeItSigns(t *testing.T) {
 	wait("for 1s more")
 	w.at = w.at.Add(time.Second)
 	must(t, w.sign(h))
-	if w.HoldsBack() != "" || w.signed != 1 {
-		t.Errorf("holds back: %q, signed %d", w.HoldsBack(), w.signed)
+	if w.HoldsBack(5) != "" || w.signed != 1 {
+		t.Errorf("holds back: %q, signed %d", w.HoldsBack(5), w.signed)
 	}
 }
 
 func TestAuthorityThatIsAloneDoesNotListen(t *testing.T) {
 	w := newWatched(t, 1)
 	must(t, w.sign(approvedAt(startSlot+1, 1)))
+	if why := w.HoldsBack(1); why != "" {
+		t.Errorf("holds back: %s", why)
+	}
 }
 
 func TestListeningCanBeTurnedOff(t *testing.T) {
@@ -175,8 +178,8 @@ func TestTwoNodesWithOneKey(t *testing.T) {
 			if err := w.sign(approvedAt(startSlot+9, 9)); !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "somebody else signs") {
 				t.Errorf("signing gives %v", err)
 			}
-			if len(w.alarms) != 1 || !strings.Contains(w.HoldsBack(), "stop one of the two") {
-				t.Errorf("alarms %v, holds back %q", w.alarms, w.HoldsBack())
+			if len(w.alarms) != 1 || !strings.Contains(w.HoldsBack(5), "stop one of the two") {
+				t.Errorf("alarms %v, holds back %q", w.alarms, w.HoldsBack(5))
 			}
 		})
 	}

@@ -232,7 +232,8 @@ func (n *Node) readiness() telemetry.Readiness {
 		r.Reasons = append(r.Reasons, behind)
 	}
 	if t := n.doppelganger(); t != nil {
-		if why := t.HoldsBack(); why != "" {
+		head, _, _ := n.chain.Heads()
+		if why := t.HoldsBack(head.Height + 1); why != "" {
 			r.Reasons = append(r.Reasons, why)
 		}
 	}
