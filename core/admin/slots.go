@@ -32,6 +32,9 @@ type SlotStatus struct {
 	Approvals   []int        `json:"approvals"`   // indexes of the authorities whose approval of the block came, ascending
 	Quorum      int          `json:"quorum"`      // approvals that notarize a block
 	Authorities int          `json:"authorities"` // how many there are at the block's height
+	// TookMillis is how long after the slot's start this node had the block notarized, imported and as its head; 0 where it
+	// did not see that happen.
+	TookMillis int64 `json:"took_ms,omitempty"`
 }
 
 // The states of a SlotStatus.

@@ -193,7 +193,7 @@ func TestOwnAndOthersApprovalsAreNoDoppelganger(t *testing.T) {
 	w.Heard(told(0, ours))
 	w.Heard(told(1, approvedAt(startSlot+1, 51))) // another authority
 	w.Heard(told(0, approvedAt(startSlot-1, 40))) // which the guard knew at the start
-	w.Heard(network.Message{})                  // of no set
+	w.Heard(network.Message{})                    // of no set
 	must(t, w.sign(approvedAt(startSlot+ownSlots, 60)))
 	w.Heard(told(0, approvedAt(startSlot, 41))) // too long ago to be remembered
 	must(t, w.sign(approvedAt(startSlot+ownSlots+1, 60)))

@@ -168,6 +168,7 @@ func (w *watch) Advanced(a driver.Advanced) {
 	if a.Moved {
 		w.metrics.Reorgs.Inc()
 	}
+	w.slots.advanced(a)
 	w.advanced(a)
 	w.event(Event{At: time.Now(), Block: &a})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/alys-node/alys/core/block"
 	ledger "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/consensus"
+	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -38,6 +39,7 @@ type seen struct {
 	hash      chain.Hash
 	notarized bool
 	signers   block.Signers
+	took      time.Duration // from the slot's start until the block was our head
 }
 
 func newSlotLog(s consensus.Schedule, now func() time.Time) *slotLog {
@@ -86,6 +88,15 @@ func (l *slotLog) notarized(c consensus.Certificate) {
 	s.notarized = true
 	for i := range min(len(s.signers), len(c.QC.Signers)) {
 		s.signers[i] |= c.QC.Signers[i]
+	}
+}
+
+// advanced notes that a block of a slot is our head.
+func (l *slotLog) advanced(a driver.Advanced) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.place(a.Slot); s != nil && s.hash == a.Head.Hash {
+		s.took = a.SinceSlot
 	}
 }
 
@@ -154,7 +165,7 @@ func (l *slotLog) status(slot, present chain.Slot, v view) admin.SlotStatus {
 	height := v.head.Height + 1
 	if s.slot == slot && s.signers != nil {
 		height = s.height
-		out.Height, out.Hash = s.height, s.hash
+		out.Height, out.Hash, out.TookMillis = s.height, s.hash, s.took.Milliseconds()
 		out.Approvals = append(out.Approvals, s.signers.Indexes()...)
 	} else {
 		s = seen{}

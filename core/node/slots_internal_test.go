@@ -11,6 +11,7 @@ import (
 	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/block"
 	"github.com/alys-node/alys/core/consensus"
+	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/network"
 	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/sdk/chain"
@@ -169,5 +170,21 @@ func TestApprovalsOfPeersAreSeen(t *testing.T) {
 	want := []int{min(author, other), max(author, other)}
 	if diff := cmp.Diff(want, seen.Approvals); diff != "" || seen.Hash != b.Header.Hash() || seen.Author != author {
 		t.Errorf("saw %+v (-want +got)\n%s", seen, diff)
+	}
+}
+
+func TestSlotTellsHowLongItsBlockTook(t *testing.T) {
+	c := newCalendar(100)
+	h := headerAt(101, 7)
+	c.move(101)
+	c.notarized(certificateOf(h, 0, 1, 2))
+	c.advanced(driver.Advanced{Head: chain.Ref{Height: 7, Hash: chain.Hash{9}}, Slot: 101, SinceSlot: time.Second}) // another block
+	took := func() int64 { all := c.list(view{}); return all[len(all)-1].TookMillis }
+	if got := took(); got != 0 {
+		t.Errorf("another block's time: %d ms", got)
+	}
+	c.advanced(driver.Advanced{Head: chain.Ref{Height: 7, Hash: h.Hash()}, Slot: 101, SinceSlot: 120 * time.Millisecond})
+	if got := took(); got != 120 {
+		t.Errorf("%d ms, want 120", got)
 	}
 }

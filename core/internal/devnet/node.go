@@ -165,6 +165,18 @@ func (n *Node) Status() admin.Status {
 	return s
 }
 
+// Slots asks for the last slots.
+func (n *Node) Slots() admin.Slots {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), 5*time.Second)
+	defer cancel()
+	s, err := admin.NewClient(filepath.Join(n.Dir, "alys.sock")).Slots(ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return s
+}
+
 // Primary is the process that serves a role; PID 0 when none is up.
 func (n *Node) Primary(role string) admin.GenerationStatus {
 	s, ok := n.TryStatus()
