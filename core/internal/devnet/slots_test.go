@@ -42,6 +42,9 @@ func scheduled(t *testing.T, nodes []*devnet.Node, slots ...slotEntry) *spec.Spe
 			t.Fatal(err)
 		}
 		n.Edit(fmt.Sprintf(`spec = "dev-%d"`, len(nodes)), `spec = "./chain.json"`)
+		if out, ok := n.Alys("plugin", "pin"); !ok { // a chain from a file is no development chain to the configuration
+			t.Fatal(out)
+		}
 	}
 	return s
 }
