@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/alys-node/alys/core/node"
@@ -20,19 +21,65 @@ func NewFederation(t testing.TB, bin Binaries, count int) []*Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := make([]node.DevPorts, count)
-	for i := range ports {
-		for _, p := range []*int{&ports[i].Wallet, &ports[i].Metrics, &ports[i].P2P} {
-			if *p, err = portNumber(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	ports := freePorts(t, count)
 	paths, err := node.PrepareFederation(dir, count, func(i int) node.DevPorts { return ports[i] })
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodes := make([]*Node, count)
+	return federation(t, bin, dir, paths, ports)
+}
+
+// ExampleFederation prepares the nodes of a copy of examples/federation on ports of their own, with the checksums of the
+// plugins that were built, and starts none.
+func ExampleFederation(t testing.TB, bin Binaries, example string) []*Node {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "alys-fed-") //nolint:usetesting // t.TempDir is too long for the sockets below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "node-*", "alys.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t, len(paths))
+	var replace []string
+	for i, p := range ports {
+		documented := node.DefaultDevPorts(i)
+		for was, is := range map[int]int{documented.Wallet: p.Wallet, documented.Metrics: p.Metrics} {
+			replace = append(replace, fmt.Sprintf("127.0.0.1:%d", was), fmt.Sprintf("127.0.0.1:%d", is))
+		}
+		replace = append(replace, fmt.Sprintf("127.0.0.1:%d", documented.P2P), fmt.Sprintf("127.0.0.1:%d", p.P2P),
+			fmt.Sprintf("tcp/%d/", documented.P2P), fmt.Sprintf("tcp/%d/", p.P2P))
+	}
+	moved := strings.NewReplacer(replace...)
+	nodes := federation(t, bin, dir, paths, ports)
+	for _, n := range nodes {
+		raw, err := os.ReadFile(n.Config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, mode := range map[string]os.FileMode{"keys": 0o700, "keys/authority.json": 0o600, "p2p.key": 0o600} {
+			if err := os.Chmod(filepath.Join(n.Dir, path), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(n.Config(), []byte(moved.Replace(string(raw))), 0o600); err != nil { //nolint:gosec // the copy's own folder
+			t.Fatal(err)
+		}
+		if out, ok := n.Alys("plugin", "pin"); !ok {
+			t.Fatal(out)
+		}
+	}
+	return nodes
+}
+
+// federation is nodes on the folders of their configurations, ended with the test, which removes dir.
+func federation(t testing.TB, bin Binaries, dir string, paths []string, ports []node.DevPorts) []*Node {
+	t.Helper()
+	nodes := make([]*Node, len(paths))
 	for i, path := range paths {
 		nodes[i] = &Node{
 			Dir: filepath.Dir(path), t: t, bin: bin, program: bin.Alys, pressure: readPressure(),
@@ -54,6 +101,20 @@ func NewFederation(t testing.TB, bin Binaries, count int) []*Node {
 		}
 	})
 	return nodes
+}
+
+func freePorts(t testing.TB, count int) []node.DevPorts {
+	t.Helper()
+	ports := make([]node.DevPorts, count)
+	for i := range ports {
+		for _, p := range []*int{&ports[i].Wallet, &ports[i].Metrics, &ports[i].P2P} {
+			var err error
+			if *p, err = portNumber(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return ports
 }
 
 func portNumber() (int, error) {
