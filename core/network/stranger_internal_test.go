@@ -35,7 +35,8 @@ func newStranger(t *testing.T) *stranger {
 	}
 	o := Options{Genesis: testGenesis, Listen: "127.0.0.1:0"}
 	o.setDefaults()
-	o.Source, o.Take, o.Slot = newLedger(0, 0), (&inbox{}).take, (&slotClock{}).now
+	in := &inbox{}
+	o.Source, o.Take, o.TakeTransactions, o.Slot = newLedger(0, 0), in.take, in.takeTransactions, (&slotClock{}).now
 	p, err := o.parse()
 	if err != nil {
 		t.Fatal(err)
