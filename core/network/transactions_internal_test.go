@@ -168,6 +168,6 @@ func TestTransactionsNeedAnOpenNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.Close() //nolint:errcheck // never opened
+	defer n.Close()
 	wantError(t, n.PublishTransactions(t.Context(), [][]byte{{1}}), ErrNotOpen)
 }

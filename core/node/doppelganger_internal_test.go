@@ -37,7 +37,7 @@ type watched struct {
 // sign asks for an approval as the driver does.
 func (w *watched) sign(h chain.Header) error {
 	w.t.Helper()
-	_, err := w.doppelganger.Approve(w.t.Context(), w.key, h)
+	_, err := w.Approve(w.t.Context(), w.key, h)
 	return err
 }
 

@@ -47,7 +47,7 @@ func newRelaying(t *testing.T) *relaying {
 		},
 		publish: func(_ context.Context, txs [][]byte) error { r.told = append(r.told, txs...); return nil },
 	}
-	r.carrier.fresh = r.Announce
+	r.fresh = r.Announce
 	return r
 }
 

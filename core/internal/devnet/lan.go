@@ -169,7 +169,7 @@ func (l *LAN) draw(from, to int) (time.Duration, bool) {
 
 func (l *LAN) close() {
 	for _, h := range l.hosts {
-		if err := errors.Join(h.tun.Close(), command("ip", "netns", "del", h.space)); err != nil {
+		if err := errors.Join(h.tun.Close(), ip("netns", "del", h.space)); err != nil {
 			l.t.Errorf("take the LAN down: %v", err)
 		}
 	}
@@ -177,7 +177,7 @@ func (l *LAN) close() {
 
 // open makes the namespace with a device whose packets we read and write.
 func (h *lanHost) open() error {
-	if err := command("ip", "netns", "add", h.space); err != nil {
+	if err := ip("netns", "add", h.space); err != nil {
 		return err
 	}
 	err := h.openTUN()
@@ -187,11 +187,11 @@ func (h *lanHost) open() error {
 		{"link", "set", "lan0", "up", "mtu", fmt.Sprint(lanMTU)},
 	} {
 		if err == nil {
-			err = command("ip", append([]string{"-n", h.space}, args...)...)
+			err = ip(append([]string{"-n", h.space}, args...)...)
 		}
 	}
 	if err != nil {
-		return errors.Join(err, command("ip", "netns", "del", h.space))
+		return errors.Join(err, ip("netns", "del", h.space))
 	}
 	return nil
 }
@@ -230,10 +230,11 @@ func (h *lanHost) openTUN() error {
 	return <-done
 }
 
-func command(name string, args ...string) error {
-	out, err := exec.CommandContext(context.Background(), name, args...).CombinedOutput()
+// ip runs the command of that name.
+func ip(args ...string) error {
+	out, err := exec.CommandContext(context.Background(), "ip", args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
+		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }

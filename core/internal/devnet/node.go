@@ -209,7 +209,7 @@ func (n *Node) Edit(oldText, newText string) {
 		n.t.Fatalf("%q is not in alys.hcl", oldText)
 	}
 	changed := strings.Replace(text, oldText, newText, 1)
-	if err := os.WriteFile(n.Config()+".new", []byte(changed), 0o600); err != nil { //nolint:gosec // the node's own folder
+	if err := os.WriteFile(n.Config()+".new", []byte(changed), 0o600); err != nil {
 		n.t.Fatal(err)
 	}
 	if err := os.Rename(n.Config()+".new", n.Config()); err != nil {
