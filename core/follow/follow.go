@@ -319,7 +319,8 @@ func (f *Follower) unfit(a syncer.Assign) string {
 	if a.HedgeOf != 0 {
 		return f.unfitHedge(a)
 	}
-	for _, b := range f.batches {
+	for _, id := range slices.Sorted(maps.Keys(f.batches)) {
+		b := f.batches[id]
 		live := b.ID != a.Batch && (b.State == syncer.BatchAssigned || b.State == syncer.BatchDownloaded)
 		if live && b.Range.From <= a.Range.To && a.Range.From <= b.Range.To {
 			return fmt.Sprintf("batch %d has heights of it", b.ID)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
-	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/internal/devnet"
 	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/sdk/chain"
@@ -91,11 +90,15 @@ func lastApproved(t *testing.T, n *devnet.Node) chain.Hash {
 	if !ok {
 		t.Fatal(out)
 	}
-	var keys []guard.KeyState
-	if err := json.Unmarshal([]byte(out), &keys); err != nil || len(keys) != 1 {
+	var record struct {
+		Keys []struct {
+			Block chain.Hash `json:"block"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(out), &record); err != nil || len(record.Keys) != 1 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return keys[0].Block
+	return record.Keys[0].Block
 }
 
 // TestEndToEndFederation: three authorities agree, and mine what one of them was sent; a clone of one signs nothing; with one dead the chain goes on and becomes safe; with two dead it
