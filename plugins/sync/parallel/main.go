@@ -37,7 +37,7 @@ func (*parallel) Schema() schema.Block {
 		Attributes: []schema.Attribute{
 			{Name: "max_batch", Type: schema.Number, Default: "512", Doc: "Heights that are asked for at once at the most, 1 to 1024."},
 			{Name: "batches_per_peer", Type: schema.Number, Default: "2", Doc: "Batches of one peer that are under way at once, 1 to 16."},
-			{Name: "window", Type: schema.Size, Default: "64MiB", Doc: "Bytes that are asked for or downloaded, and not imported, at least 1MiB."},
+			{Name: "window", Type: schema.Size, Default: `"64MiB"`, Doc: "Bytes that are asked for or downloaded, and not imported, at least 1MiB."},
 			{Name: "hedge", Type: schema.Bool, Default: "true", Doc: "Ask a second peer where a slow one holds everything up."},
 		},
 	}
