@@ -93,13 +93,17 @@ func (f *Follower) loaded(b *batch, got answer) {
 	b.State = syncer.BatchDownloaded
 	f.buffered += got.bytes
 	f.tell(b, 0)
-	f.look()
+	if f.opt.Behind {
+		look(f.wake)
+	} else {
+		look(f.fresh)
+	}
 }
 
-// look tells the importer that there may be work.
-func (f *Follower) look() {
+// look tells the importer or the verifier that there may be work.
+func look(at chan<- struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case at <- struct{}{}:
 	default:
 	}
 }

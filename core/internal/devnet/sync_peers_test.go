@@ -55,7 +55,7 @@ func startSeed(t testing.TB, s *seed, number int) string {
 		Slot: func() chain.Slot { return s.history.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())) },
 	})
 	check(t, err)
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends at cleanup, after the node that is served
+	ctx, cancel := context.WithCancel(context.Background()) // ends at cleanup, after the node that is served
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
 	t.Cleanup(func() {
@@ -134,7 +134,9 @@ func (h *history) stored(hash chain.Hash) (network.Stored, error) {
 }
 
 // Block implements network.Source.
-func (s *seed) Block(_ context.Context, hash chain.Hash) (network.Stored, error) { return s.history.stored(hash) }
+func (s *seed) Block(_ context.Context, hash chain.Hash) (network.Stored, error) {
+	return s.history.stored(hash)
+}
 
 // Certificate implements network.Source.
 func (s *seed) Certificate(_ context.Context, hash chain.Hash) (block.QC, error) {
@@ -223,6 +225,6 @@ func delayed(from, to net.Conn, by time.Duration) {
 	_ = to.Close()
 	_ = from.Close()
 	_, _ = io.Copy(io.Discard, from)
-	for range pieces { //nolint:revive // what was read after the other end went is lost, as on a network
+	for range pieces { // what was read after the other end went is lost, as on a network
 	}
 }

@@ -37,12 +37,12 @@ func follower(t *testing.T, h *history, strategy string, seeds []string) *devnet
 
 // course is what was seen of a sync.
 type course struct {
-	blocks    chain.Height
-	took      time.Duration
-	stages    map[string]int // how often each was seen
-	engine    time.Duration  // CPU that the engine used
-	node      time.Duration
-	looked    int
+	blocks chain.Height
+	took   time.Duration
+	stages map[string]int // how often each was seen
+	engine time.Duration  // CPU that the engine used
+	node   time.Duration
+	looked int
 }
 
 func (c course) rate() float64 { return float64(c.blocks) / c.took.Seconds() }
