@@ -33,6 +33,7 @@ type history struct {
 	spec   *spec.Spec
 	store  *store.Store
 	chain  *ledger.Chain
+	parent *block.Block // of tip
 	tip    *block.Block
 	nonce  uint64
 	engine engine.Engine
@@ -60,6 +61,8 @@ func newHistory(t testing.TB, bin devnet.Binaries, count, transfers int) *histor
 		h.grow(first+chain.Slot(i), n)
 	}
 	check(t, h.chain.PutQC(t.Context(), certificateOf(t, h.tip.Header)))
+	_, err = h.chain.SetHeads(t.Context(), h.tip.Ref(), h.parent.Ref())
+	check(t, err)
 	return h
 }
 
@@ -98,12 +101,13 @@ func (h *history) grow(slot chain.Slot, transfers int) {
 		Payloads: []chain.ExecutionData{data}, Forkchoice: &engine.Forkchoice{Head: data.Payload.BlockHash},
 	})
 	check(h.t, err)
-	receipts, err := h.engine.Receipts(ctx, data.Payload.BlockHash)
-	check(h.t, err)
+	var receipts []chain.Receipt
+	if transfers > 0 {
+		receipts, err = h.engine.Receipts(ctx, data.Payload.BlockHash)
+		check(h.t, err)
+	}
 	check(h.t, h.chain.Insert(ctx, b, receipts))
-	_, err = h.chain.SetHeads(ctx, b.Ref(), h.tip.Ref())
-	check(h.t, err)
-	h.tip = b
+	h.parent, h.tip = h.tip, b
 }
 
 // transfer offers the engine transfers of the funded account.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,10 +13,12 @@ import (
 )
 
 var (
-	syncEmpty = flag.Int("devnet.sync", 300, "near-empty blocks of a sync from genesis")
-	syncFull  = flag.Int("devnet.syncfull", 100, "blocks of 20 transfers of a sync from genesis")
-	syncFar   = flag.Duration("devnet.syncrtt", 50*time.Millisecond, "round trip to the peers of the distant rows")
-	syncRows  = flag.String("devnet.syncrows", "", "measure only the rows whose name has this text")
+	syncEmpty  = flag.Int("devnet.sync", 300, "near-empty blocks of a sync from genesis")
+	syncFull   = flag.Int("devnet.syncfull", 100, "blocks of 20 transfers of a sync from genesis")
+	syncKilled = flag.Int("devnet.synckilled", 400, "blocks of the sync in which processes are killed")
+	syncKills  = flag.Int("devnet.synckills", 3, "kill -9 of node, engine and strategy in that sync, in turn")
+	syncFar    = flag.Duration("devnet.syncrtt", 50*time.Millisecond, "round trip to the peers of the distant rows")
+	syncRows   = flag.String("devnet.syncrows", "", "measure only the rows whose name has this text")
 )
 
 // behind is how far below the peers' tip the strategy's work ends: consensus fetches the rest by hash.
@@ -140,6 +143,67 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 			}
 			n.Stop()
 		}
+	}
+}
+
+// TestEndToEndSyncWhileProcessesAreKilled kills node, engine and strategy again and again while the node syncs. It ends with
+// the peers' chain, and what was downloaded and not imported is all that is fetched again.
+func TestEndToEndSyncWhileProcessesAreKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	h := newHistory(t, binaries, *syncKilled, 0)
+	seeds := []*seed{{history: h}, {history: h}}
+	var addresses []string
+	for i, s := range seeds {
+		addresses = append(addresses, far(t, startSeed(t, s, i), 5*time.Millisecond))
+	}
+	n := follower(t, h, "parallel", addresses)
+	n.Launch()
+	goal := h.tip.Header.Height - behind
+	victims := []string{"node", "engine", "sync"}
+	for i := range *syncKills {
+		// Spread over the chain: each kill finds the sync under way.
+		at := goal * chain.Height(i+1) / chain.Height(*syncKills+1)
+		n.Until(fmt.Sprintf("block %d", at), 5*time.Minute, func() bool {
+			s, ok := n.TryStatus()
+			return ok && s.Head.Height >= at
+		})
+		victim := victims[i%len(victims)]
+		if victim == "node" {
+			n.Kill()
+			n.UntilGone(30 * time.Second)
+			n.Launch()
+			continue
+		}
+		if pid := n.Primary(victim).PID; pid != 0 {
+			check(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	n.Until("sync", 10*time.Minute, func() bool {
+		s, ok := n.TryStatus()
+		return ok && s.Head.Height >= goal
+	})
+	n.Stop()
+	blocks, err := n.SafeBlocks()
+	check(t, err)
+	for i, hash := range blocks {
+		want, err := h.store.Canonical(chain.Height(i + 1))
+		check(t, err)
+		if hash != want {
+			t.Fatalf("block %d is %s, the peers' is %s", i+1, hash, want)
+		}
+	}
+	served := 0
+	for _, s := range seeds {
+		s.mu.Lock()
+		served += s.served
+		s.mu.Unlock()
+	}
+	t.Logf("%d kills in a sync of %d blocks: %d safe blocks, all of the peers' chain; %d blocks fetched, %.1f %% more than there are",
+		*syncKills, h.tip.Header.Height, len(blocks), served, 100*(float64(served)/float64(h.tip.Header.Height)-1))
+	if len(blocks) < int(goal)-2 {
+		t.Errorf("%d blocks are safe, want %d", len(blocks), goal-1)
 	}
 }
 
