@@ -60,6 +60,7 @@ func (f *Follower) failed(b *batch, err error) {
 	}
 	if s := f.peers[b.Peer]; s != nil {
 		s.failed++
+		s.failing = true
 	}
 	b.Blame = errors.Is(err, ErrMisbehaved)
 	f.opt.Log.Debug("blocks not downloaded", "from", b.Range.From, "to", b.Range.To, "peer", b.Peer, "error", err)
@@ -79,8 +80,12 @@ func (f *Follower) loaded(b *batch, got answer) {
 			f.end(other, syncer.BatchCancelled, "the other one was first")
 		}
 	}
+	if b.HedgeOf != 0 {
+		f.ordered(b)
+	}
 	if s := f.peers[b.Peer]; s != nil {
 		s.ok++
+		s.failing = false
 		rate := uint64(float64(got.bytes) / max(got.took.Seconds(), 1e-3))
 		if s.bytesPerSecond == 0 {
 			s.bytesPerSecond = rate

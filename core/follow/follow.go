@@ -102,6 +102,7 @@ type Follower struct {
 	imported chain.Height // by us; the head follows
 	peers    map[syncer.PeerID]*served
 	batches  map[syncer.BatchID]*batch
+	recent   []serving // oldest first
 	buffered uint64
 	window   uint64
 	failing  string // why the importer waits
@@ -114,6 +115,7 @@ type served struct {
 	peer           Peer
 	bytesPerSecond uint64
 	ok, failed     uint32
+	failing        bool // the last request came to nothing
 }
 
 type batch struct {
@@ -324,7 +326,7 @@ func (f *Follower) unfit(a syncer.Assign) string {
 			return fmt.Sprintf("batch %d has heights of it", b.ID)
 		}
 	}
-	return ""
+	return f.overShare(a, cursor, target)
 }
 
 func (f *Follower) unfitHedge(a syncer.Assign) string {
@@ -350,6 +352,9 @@ func (f *Follower) assign(a syncer.Assign) {
 		cancel: cancel,
 	}
 	f.batches[a.Batch] = b
+	if b.HedgeOf == 0 {
+		f.ordered(b)
+	}
 	f.tell(b, 0)
 	f.loads.Go(func() {
 		defer cancel()
@@ -370,6 +375,9 @@ func (f *Follower) end(b *batch, s syncer.BatchState, reason string) {
 		f.buffered -= b.Bytes
 	}
 	b.State, b.Reason, b.blocks = s, reason, nil
+	if s != syncer.BatchImported {
+		f.unserved(b)
+	}
 	if s != syncer.BatchFailed {
 		delete(f.batches, b.ID)
 	}

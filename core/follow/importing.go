@@ -234,6 +234,9 @@ func (f *Follower) refuse(b *batch, reason string, blame bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.Blame = blame
+	if s := f.peers[b.Peer]; s != nil && blame {
+		s.failing = true
+	}
 	f.end(b, syncer.BatchFailed, reason)
 	f.tip()
 }
