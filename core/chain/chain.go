@@ -93,7 +93,7 @@ func (c *Chain) start() error {
 	ref := c.genesis.Ref()
 	state := genesisState(ref)
 	raw := newRecord(c.genesis.Header, State{}, state).encode()
-	if err := c.store.InsertBlock(c.genesis, raw); err != nil {
+	if err := c.store.InsertBlocks(block.Derived{Block: c.genesis, State: raw}); err != nil {
 		return err
 	}
 	heads := block.Heads{Head: ref, Safe: ref, Finalized: ref}
@@ -159,12 +159,12 @@ func (c *Chain) QC(h chain.Hash) (block.QC, error) {
 	return q, unknown(h, err)
 }
 
-// PutQC stores a verified certificate durably, in place of what is stored for its block.
-func (c *Chain) PutQC(ctx context.Context, q block.QC) error {
+// PutQC stores verified certificates durably, each in place of what is stored for its block.
+func (c *Chain) PutQC(ctx context.Context, certificates ...block.QC) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return c.store.PutQC(q)
+	return c.store.PutQC(certificates...)
 }
 
 // State returns the state after a stored block, or ErrUnknownBlock.

@@ -26,13 +26,14 @@ type Rules interface {
 // Blocks is where blocks and what belongs to each are kept. Whatever is not there is an error that wraps
 // fs.ErrNotExist.
 type Blocks interface {
-	// InsertBlock stores a block, its derived-state record and its parent's certificate, atomically and durably.
-	InsertBlock(b *block.Block, state []byte) error
+	// InsertBlocks stores a run of blocks, each with its derived-state record and its parent's certificate, atomically and
+	// durably.
+	InsertBlocks(run ...block.Derived) error
 	Block(h chain.Hash) (*block.Block, error)
 	Header(h chain.Hash) (chain.Header, error)
 	State(h chain.Hash) ([]byte, error)
-	// PutQC stores a certificate durably under the block that it certifies.
-	PutQC(q block.QC) error
+	// PutQC stores certificates durably, each under the block that it certifies.
+	PutQC(certificates ...block.QC) error
 	QC(h chain.Hash) (block.QC, error)
 }
 

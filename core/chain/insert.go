@@ -74,39 +74,83 @@ func (c *Chain) parentFor(b *block.Block) (Parent, error) {
 	return p, err
 }
 
-// Insert stores a block that an engine said VALID to, with the state that follows from it and the certificate of its
-// parent, in one atomic, synced batch. receipts are the engine's; they are checked first, and an *EngineFaultError says
-// that they cannot be the block's. A block that is stored already stays as it is. The heads do not move.
+// Executed is a block that an engine said VALID to, with the engine's receipts.
+type Executed struct {
+	Block    *block.Block
+	Receipts []chain.Receipt
+}
+
+// Insert stores an executed block: a run of one.
 func (c *Chain) Insert(ctx context.Context, b *block.Block, receipts []chain.Receipt) error {
+	return c.InsertRun(ctx, []Executed{{b, receipts}})
+}
+
+// InsertRun stores a run of executed blocks, each the child of the one before, with the states that follow from them and
+// the certificates of their parents, in one atomic, synced batch. The rules are applied, and receipts checked, first:
+// *InvalidError, or an *EngineFaultError that says that receipts cannot be the block's; what comes before such a block is
+// stored all the same. A block that is stored already stays as it is. The heads do not move.
+func (c *Chain) InsertRun(ctx context.Context, run []Executed) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	c.write.Lock()
 	defer c.write.Unlock()
-	hash := b.Header.Hash()
-	if known, err := c.Has(hash); known || err != nil {
-		return err
+	var fresh []block.Derived
+	var states []Parent
+	var problem error
+	for _, x := range run {
+		var p *Parent
+		if n := len(states); n > 0 && fresh[n-1].Block.Header.Hash() == x.Block.Header.Parent {
+			p = &states[n-1]
+		}
+		d, s, err := c.derive(x, p)
+		if err != nil {
+			problem = err
+			break
+		}
+		if d.Block != nil {
+			fresh, states = append(fresh, d), append(states, s)
+		}
 	}
-	p, err := c.parentFor(b)
+	if len(fresh) == 0 {
+		return problem
+	}
+	if err := c.store.InsertBlocks(fresh...); err != nil {
+		first, last := fresh[0].Block.Header, fresh[len(fresh)-1].Block.Header
+		return fmt.Errorf("insert blocks %d to %d %s: %w", first.Height, last.Height, last.Hash().Short(), err)
+	}
+	for i, d := range fresh {
+		c.parents.add(d.Block.Header.Hash(), states[i])
+	}
+	return problem
+}
+
+// derive makes of an executed block what is stored, and what its children are judged by. parent is its parent where that is
+// not stored yet. Of a block that is stored there is nothing to make.
+func (c *Chain) derive(x Executed, parent *Parent) (block.Derived, Parent, error) {
+	b := x.Block
+	if known, err := c.Has(b.Header.Hash()); known || err != nil {
+		return block.Derived{}, Parent{}, err
+	}
+	if parent == nil {
+		p, err := c.parentFor(b)
+		if err != nil {
+			return block.Derived{}, Parent{}, err
+		}
+		parent = &p
+	}
+	el, err := validate(c.rules, *parent, b)
 	if err != nil {
-		return err
+		return block.Derived{}, Parent{}, err
 	}
-	el, err := validate(c.rules, p, b)
+	if err := checkReceipts(el, x.Receipts); err != nil {
+		return block.Derived{}, Parent{}, &EngineFaultError{Block: b.Ref(), Reason: err.Error()}
+	}
+	s, err := next(parent.State, el, x.Receipts)
 	if err != nil {
-		return err
+		return block.Derived{}, Parent{}, &EngineFaultError{Block: b.Ref(), Reason: err.Error()}
 	}
-	if err := checkReceipts(el, receipts); err != nil {
-		return &EngineFaultError{Block: b.Ref(), Reason: err.Error()}
-	}
-	s, err := next(p.State, el, receipts)
-	if err != nil {
-		return &EngineFaultError{Block: b.Ref(), Reason: err.Error()}
-	}
-	if err := c.store.InsertBlock(b, newRecord(b.Header, p.State, s).encode()); err != nil {
-		return fmt.Errorf("insert block %d %s: %w", b.Header.Height, hash.Short(), err)
-	}
-	c.parents.add(hash, parentOf(b, s))
-	return nil
+	return block.Derived{Block: b, State: newRecord(b.Header, parent.State, s).encode()}, parentOf(b, s), nil
 }
 
 // Unsafe lists every stored block that descends from the safe block, parents first, and every certificate of the safe

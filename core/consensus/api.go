@@ -208,11 +208,11 @@ type (
 		Refused bool
 	}
 
-	// Imported reports a block that came by sync: valid, durable, its ParentQC verified by the driver. Blocks come
-	// parents first. QC is the block's own certificate, which the last of a batch has; nil where it is not known.
+	// Imported reports a run of blocks that came by sync, parents first: valid, durable, vouched for by the certificates
+	// that the driver verified. QC is the last one's own certificate; nil where it is not known.
 	Imported struct {
-		Proposal Proposal
-		QC       *block.QC
+		Run []Proposal
+		QC  *block.QC
 	}
 )
 

@@ -111,7 +111,7 @@ func (z *fuzzer) step(op, which, how byte) {
 	case 9:
 		ev = z.answer(how, p)
 	case 10:
-		ev = consensus.Imported{Proposal: p, QC: &cert.QC}
+		ev = consensus.Imported{Run: []consensus.Proposal{p}, QC: &cert.QC}
 	case 11:
 		ev = consensus.NotSigned{Hash: hash, Key: z.set.Keys[3], Refused: how&1 == 0}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/alys-node/alys/core/block"
 	"github.com/alys-node/alys/sdk/chain"
 )
 
@@ -146,9 +147,19 @@ func (m *Machine) restoreApproval(a OwnApproval) {
 	}
 }
 
-// imported takes a block that came by sync.
+// imported takes blocks that came by sync.
 func (m *Machine) imported(ev Imported) {
-	p, hash := ev.Proposal, ev.Proposal.Header.Hash()
+	for i, p := range ev.Run {
+		var own *block.QC
+		if i == len(ev.Run)-1 {
+			own = ev.QC
+		}
+		m.importedOne(p, own)
+	}
+}
+
+func (m *Machine) importedOne(p Proposal, own *block.QC) {
+	hash := p.Header.Hash()
 	parent := m.entries[p.Header.Parent]
 	if _, ok := m.screen(p, true); !ok || parent == nil || !parent.verdict.imported() ||
 		parent.header.Height+1 != p.Header.Height || parent.header.Slot >= p.Header.Slot {
@@ -167,8 +178,8 @@ func (m *Machine) imported(ev Imported) {
 		e.verdict = VerdictValid
 	}
 	m.certify(parent, p.ParentQC, "")
-	if ev.QC != nil {
-		m.certify(e, *ev.QC, "")
+	if own != nil {
+		m.certify(e, *own, "")
 	}
 	m.settleChain(e)
 }

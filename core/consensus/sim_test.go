@@ -596,10 +596,14 @@ func (n *simNode) catchUp() {
 			h = b.Proposal.Header.Parent
 		}
 		slices.Reverse(path)
-		for i, p := range path {
-			n.disk.blocks[p.Header.Hash()] = consensus.RestoredBlock{Proposal: p, Verdict: consensus.VerdictValid}
-			ev := consensus.Imported{Proposal: p}
-			if c, ok := from.disk.certs[p.Header.Hash()]; ok && i == len(path)-1 {
+		for len(path) > 0 {
+			run := path[:1+n.w.rng.IntN(len(path))]
+			path = path[len(run):]
+			for _, p := range run {
+				n.disk.blocks[p.Header.Hash()] = consensus.RestoredBlock{Proposal: p, Verdict: consensus.VerdictValid}
+			}
+			ev := consensus.Imported{Run: run}
+			if c, ok := from.disk.certs[run[len(run)-1].Header.Hash()]; ok {
 				ev.QC = &c.QC
 			}
 			n.step(ev)

@@ -93,7 +93,11 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		a := s.approval(t, d, name)
 		return s.step(consensus.NotSigned{Hash: s.hash(name), Key: fakeKey(a.Authority), Refused: d.HasArg("refused")})
 	case "imported":
-		ev := consensus.Imported{Proposal: s.blocks[name]}
+		var ev consensus.Imported
+		for b := range strings.SplitSeq(name, "+") {
+			ev.Run = append(ev.Run, s.blocks[b])
+		}
+		name = name[strings.LastIndex(name, "+")+1:]
 		if d.HasArg("qc") {
 			ev.QC = new(s.certificate(t, d, "qc", name))
 		}

@@ -38,14 +38,15 @@ type Chain interface {
 	CheckBody(b *block.Block) error
 	// Check applies every rule that needs no receipts; ErrInvalid (by errors.Is) for a block that breaks one.
 	Check(ctx context.Context, b *block.Block) error
-	// Insert derives the block's state from the receipts and makes block, parent's certificate and state durable.
-	Insert(ctx context.Context, b *block.Block, receipts []chain.Receipt) error
+	// Insert derives the states of a run of blocks, each the child of the one before, from their receipts, and makes blocks,
+	// states and the parents' certificates durable. What comes before a block that fails is stored all the same.
+	Insert(ctx context.Context, run ...Executed) error
 	// Has reports whether a block is inserted.
 	Has(hash chain.Hash) bool
 	// Block is a stored block.
 	Block(hash chain.Hash) (*block.Block, error)
-	// PutQC makes a certificate durable.
-	PutQC(ctx context.Context, qc block.QC) error
+	// PutQC makes certificates durable.
+	PutQC(ctx context.Context, certificates ...block.QC) error
 	// SetHeads makes the heads durable and re-points the canonical chain; moved is true when the old head is not an
 	// ancestor of the new one.
 	SetHeads(ctx context.Context, head, safe chain.Ref) (moved bool, err error)
@@ -53,12 +54,19 @@ type Chain interface {
 	Forkchoice() (engine.Forkchoice, error)
 }
 
+// Executed is a block that the engine said VALID to, with its receipts.
+type Executed struct {
+	Block    *block.Block
+	Receipts []chain.Receipt
+}
+
 // Engine executes. Calls are made one after another. Errors are ErrUnavailable (by errors.Is) unless they say more.
 type Engine interface {
 	// Build makes a payload; its deadline is in ctx.
 	Build(ctx context.Context, slot chain.Slot, r engine.BuildRequest) (chain.ExecutionData, error)
-	// Execute judges a payload, ErrInvalid when the engine says INVALID, and returns its receipts.
-	Execute(ctx context.Context, slot chain.Slot, data chain.ExecutionData) ([]chain.Receipt, error)
+	// Execute judges a run of payloads, each the child of the one before, and returns the receipts of those that are VALID.
+	// Where there are fewer than payloads the error says why: ErrInvalid when the engine says INVALID to the next.
+	Execute(ctx context.Context, slot chain.Slot, run ...chain.ExecutionData) ([][]chain.Receipt, error)
 	// Forkchoice sets the heads and has read them back.
 	Forkchoice(ctx context.Context, slot chain.Slot, f engine.Forkchoice) error
 }
@@ -126,8 +134,10 @@ type Driver struct {
 	answers chan consensus.Event // of engine, signer and fetches
 	inbox   chan consensus.Event // messages of the network
 	jobs    chan job
+	stores  chan executed               // runs that the engine has done with
 	bodies  map[chain.Hash]*block.Block // owned by the loop
 	missed  missed                      // owned by the loop
+	tip     chain.Hash                  // owned by work: the last block of the last run that was executed whole
 
 	waiting atomic.Int64 // bytes of the bodies in inbox
 
@@ -145,7 +155,7 @@ const (
 func New(opt Options) *Driver {
 	d := &Driver{
 		opt: opt, answers: make(chan consensus.Event, queue), inbox: make(chan consensus.Event, queue),
-		jobs: make(chan job, queue), bodies: map[chain.Hash]*block.Block{}, heads: opt.Heads,
+		jobs: make(chan job, queue), stores: make(chan executed), bodies: map[chain.Hash]*block.Block{}, heads: opt.Heads,
 	}
 	for _, b := range opt.Bodies {
 		d.bodies[b.Header.Hash()] = b
@@ -165,6 +175,7 @@ func (d *Driver) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	c := &crew{failed: make(chan error, 1)}
 	c.start("engine orders", func() error { return d.work(inner) })
+	c.start("storing", func() error { return d.keep(inner) })
 	err := safely("consensus", func() error { return d.loop(inner, c) })
 	cancel()
 	c.wg.Wait()
@@ -290,14 +301,39 @@ func (d *Driver) unfit(p consensus.Proposal, body *block.Block) string {
 func (d *Driver) step(ctx context.Context, c *crew, e consensus.Event) error {
 	now := d.nowMilli()
 	d.missed.observe(d, now)
-	if a, ok := e.(arrived); ok {
-		d.bodies[a.body.Header.Hash()] = a.body
-		e = a.Event
+	switch wrapped := e.(type) {
+	case arrived:
+		d.bodies[wrapped.body.Header.Hash()] = wrapped.body
+		e = wrapped.Event
+	case kept:
+		e = wrapped.Event
+		defer func() { wrapped.done <- wrapped.err }() // the order of new heads, if there is one, waits before the next run
 	}
-	for _, effect := range d.opt.Machine.Step(consensus.Input{Now: now, Event: e}) {
+	effects := d.opt.Machine.Step(consensus.Input{Now: now, Event: e})
+	if err := d.persist(ctx, effects); err != nil {
+		return err
+	}
+	for _, effect := range effects {
 		if err := d.carryOut(ctx, c, effect); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// persist makes all certificates of a step durable before anything else of it is done: one write for a run of blocks.
+func (d *Driver) persist(ctx context.Context, effects []consensus.Effect) error {
+	var certificates []block.QC
+	for _, effect := range effects {
+		if p, ok := effect.(consensus.Persist); ok {
+			certificates = append(certificates, p.Certificate.QC)
+		}
+	}
+	if len(certificates) == 0 {
+		return nil
+	}
+	if err := d.opt.Chain.PutQC(ctx, certificates...); err != nil {
+		return fmt.Errorf("store certificate of %s: %w", certificates[0].Block, err)
 	}
 	return nil
 }

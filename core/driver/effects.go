@@ -25,9 +25,6 @@ func (d *Driver) carryOut(ctx context.Context, c *crew, effect consensus.Effect)
 		d.settleBodies(e.Safe.Height)
 		return d.enqueue(job{advance: &e})
 	case consensus.Persist:
-		if err := d.opt.Chain.PutQC(ctx, e.Certificate.QC); err != nil {
-			return fmt.Errorf("store certificate of %s: %w", e.Certificate.QC.Block, err)
-		}
 		d.missed.notarized(d, e.Certificate.Header)
 		d.opt.Observer.Notarized(e.Certificate)
 	case consensus.Sign:

@@ -23,13 +23,6 @@ type job struct {
 	synced  *synced
 }
 
-// synced is a run of blocks that came by sync. done has room for the outcome.
-type synced struct {
-	blocks []*block.Block
-	qc     block.QC
-	done   chan error
-}
-
 // forkchoiceTimeout is the longest that one order of heads is waited for; it is given again before the next order.
 const (
 	forkchoiceTimeout = 5 * time.Second
@@ -54,11 +47,7 @@ func (d *Driver) work(ctx context.Context) error {
 				return err
 			}
 		case j.synced != nil:
-			err := d.importBlocks(ctx, *j.synced)
-			j.synced.done <- err
-			if err != nil && !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrInvalid) {
-				return err
-			}
+			d.execute(ctx, *j.synced)
 		default:
 			if err := d.judge(ctx, j); err != nil {
 				return err
@@ -149,7 +138,7 @@ func (d *Driver) verdict(ctx context.Context, j job) (consensus.Verdict, string,
 	case err != nil:
 		return consensus.VerdictUnknown, err.Error(), nil
 	}
-	switch err := d.opt.Chain.Insert(ctx, b, receipts); {
+	switch err := d.opt.Chain.Insert(ctx, Executed{b, receipts[0]}); {
 	case errors.Is(err, ErrInvalid):
 		return consensus.VerdictInvalid, err.Error(), nil
 	case errors.Is(err, ErrUnavailable): // the engine's receipts do not fit the block: its fault, not the block's
@@ -217,50 +206,4 @@ func (d *Driver) isOwn(slot chain.Slot, height chain.Height) bool {
 		return false
 	}
 	return slices.Contains(d.opt.Self, set.Keys[i])
-}
-
-// Import executes and stores a run of blocks that came by sync, parents first, and then lets consensus move the heads. The
-// caller has verified that qc certifies the last and that the blocks are linked. It returns when all of them are stored:
-// ErrUnavailable when the engine did not answer or too many orders wait for it, ErrInvalid when a block breaks the chain's
-// rules or its parent is not stored; both leave stored what came before.
-func (d *Driver) Import(ctx context.Context, blocks []*block.Block, qc block.QC) error {
-	s := &synced{blocks: blocks, qc: qc, done: make(chan error, 1)}
-	select {
-	case d.jobs <- job{synced: s}:
-	default:
-		return fmt.Errorf("%w: %w", ErrUnavailable, errQueueFull)
-	}
-	select {
-	case err := <-s.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// importBlocks stores a run of blocks and tells consensus of each.
-func (d *Driver) importBlocks(ctx context.Context, s synced) error {
-	for i, b := range s.blocks {
-		if !d.opt.Chain.Has(b.Header.Parent) {
-			return fmt.Errorf("%w: block %d: its parent %s is not stored", ErrInvalid, b.Header.Height, b.Header.Parent.Short())
-		}
-		if err := d.opt.Chain.CheckBody(b); err != nil {
-			return fmt.Errorf("%w: block %d: %w", ErrInvalid, b.Header.Height, err)
-		}
-		verdict, reason, err := d.verdict(ctx, job{judge: b, header: b.Header})
-		switch {
-		case err != nil:
-			return err
-		case verdict == consensus.VerdictInvalid:
-			return fmt.Errorf("%w: block %d: %s", ErrInvalid, b.Header.Height, reason)
-		case verdict == consensus.VerdictUnknown:
-			return fmt.Errorf("%w: block %d: %s", ErrUnavailable, b.Header.Height, reason)
-		}
-		e := consensus.Imported{Proposal: consensus.Proposal{Header: b.Header, ParentQC: b.ParentQC}}
-		if i == len(s.blocks)-1 {
-			e.QC = &s.qc
-		}
-		d.post(ctx, e)
-	}
-	return nil
 }

@@ -43,6 +43,7 @@ type library struct {
 	mu     sync.Mutex // guards all below
 	blocks map[chain.Hash]*block.Block
 	heads  driver.Heads
+	writes []int // certificates in each PutQC
 
 	insert, putQC, setHeads func() error
 }
@@ -103,17 +104,22 @@ func (l *library) Check(_ context.Context, b *block.Block) error {
 	return nil
 }
 
-func (l *library) Insert(ctx context.Context, b *block.Block, _ []chain.Receipt) error {
-	if err := errors.Join(ctx.Err(), run(l.insert)); err != nil {
-		return err
+func (l *library) Insert(ctx context.Context, blocks ...driver.Executed) error {
+	for _, x := range blocks {
+		if err := errors.Join(ctx.Err(), run(l.insert)); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.blocks[x.Block.Header.Hash()] = x.Block
+		l.mu.Unlock()
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.blocks[b.Header.Hash()] = b
 	return nil
 }
 
-func (l *library) PutQC(ctx context.Context, _ block.QC) error {
+func (l *library) PutQC(ctx context.Context, certificates ...block.QC) error {
+	l.mu.Lock()
+	l.writes = append(l.writes, len(certificates))
+	l.mu.Unlock()
 	return errors.Join(ctx.Err(), run(l.putQC))
 }
 
@@ -173,11 +179,17 @@ func payload(parent chain.Hash, number chain.Height, slot chain.Slot, sizes ...i
 	return chain.ExecutionData{Payload: p}
 }
 
-func (e *executor) Execute(ctx context.Context, slot chain.Slot, _ chain.ExecutionData) ([]chain.Receipt, error) {
-	if e.execute != nil {
-		return nil, e.execute(ctx, slot)
+func (e *executor) Execute(ctx context.Context, _ chain.Slot, payloads ...chain.ExecutionData) ([][]chain.Receipt, error) {
+	receipts := make([][]chain.Receipt, 0, len(payloads))
+	for _, p := range payloads {
+		if e.execute != nil {
+			if err := e.execute(ctx, chain.Slot(p.Payload.Timestamp/2)); err != nil {
+				return receipts, err
+			}
+		}
+		receipts = append(receipts, nil)
 	}
-	return nil, nil
+	return receipts, nil
 }
 
 func (e *executor) Forkchoice(ctx context.Context, _ chain.Slot, f engine.Forkchoice) error {

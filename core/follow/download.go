@@ -60,6 +60,7 @@ func (f *Follower) failed(b *batch, err error) {
 	}
 	if s := f.peers[b.Peer]; s != nil {
 		s.failed++
+		s.failing = true
 	}
 	b.Blame = errors.Is(err, ErrMisbehaved)
 	f.opt.Log.Debug("blocks not downloaded", "from", b.Range.From, "to", b.Range.To, "peer", b.Peer, "error", err)
@@ -79,8 +80,12 @@ func (f *Follower) loaded(b *batch, got answer) {
 			f.end(other, syncer.BatchCancelled, "the other one was first")
 		}
 	}
+	if b.HedgeOf != 0 {
+		f.ordered(b)
+	}
 	if s := f.peers[b.Peer]; s != nil {
 		s.ok++
+		s.failing = false
 		rate := uint64(float64(got.bytes) / max(got.took.Seconds(), 1e-3))
 		if s.bytesPerSecond == 0 {
 			s.bytesPerSecond = rate
@@ -93,13 +98,17 @@ func (f *Follower) loaded(b *batch, got answer) {
 	b.State = syncer.BatchDownloaded
 	f.buffered += got.bytes
 	f.tell(b, 0)
-	f.look()
+	if f.opt.Behind {
+		look(f.wake)
+	} else {
+		look(f.fresh)
+	}
 }
 
-// look tells the importer that there may be work.
-func (f *Follower) look() {
+// look tells the importer or the verifier that there may be work.
+func look(at chan<- struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case at <- struct{}{}:
 	default:
 	}
 }

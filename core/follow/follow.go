@@ -27,7 +27,6 @@ const (
 	MaxRange = 1024
 	// DefaultWindow is how many bytes may be downloaded and not yet imported, unless the strategy asks for less.
 	DefaultWindow = 64 << 20
-	importBlocks  = 32 // at most in one step of the importer
 	retryPause    = time.Second
 	ratesKept     = 10 * time.Second // over which the import rate is measured
 )
@@ -64,10 +63,12 @@ type Network interface {
 	Misbehaved(peer syncer.PeerID, reason string)
 }
 
-// Importer executes and stores a run of notarized blocks, each the child of the one before; qc is the certificate of the
-// last. ErrUnavailable (by errors.Is) when that cannot be done now.
+// Importer executes and stores runs of notarized blocks.
 type Importer interface {
-	Import(ctx context.Context, blocks []*block.Block, qc block.QC) error
+	// Import begins with a run, each block the child of the one before, qc the certificate of the last. It does not wait:
+	// wait does, for the outcome. ErrUnavailable (by errors.Is) when the run cannot be imported now. The next run may be
+	// begun before this one has ended; it is imported after it, and never without it.
+	Import(blocks []*block.Block, qc block.QC) (wait func(context.Context) error)
 }
 
 // Options are what a Follower needs.
@@ -77,10 +78,14 @@ type Options struct {
 	Network  Network
 	Importer Importer
 	Heads    func() (head, safe chain.Ref)
-	Has      func(chain.Hash) bool // whether a block is stored
-	Publish  func(syncer.Event)    // to the strategy that has the wheel; must not block
-	Log      hclog.Logger
-	Now      func() time.Time // nil: time.Now
+	Has      func(chain.Hash) bool    // whether a block is stored
+	Check    func(*block.Block) error // whether a body is its header's; pure, called from any goroutine
+	// Behind is for measurements: a batch is verified when its turn to be imported has come, by one goroutine. Otherwise it
+	// is as soon as it is downloaded, by as many as there are processors, while the engine executes those before it.
+	Behind  bool
+	Publish func(syncer.Event) // to the strategy that has the wheel; must not block
+	Log     hclog.Logger
+	Now     func() time.Time // nil: time.Now
 }
 
 // Follower carries out orders. Its methods may be called from any goroutine.
@@ -89,6 +94,7 @@ type Follower struct {
 	ctx   context.Context // of downloads; ends with Run
 	stop  context.CancelFunc
 	wake  chan struct{} // the importer looks for work
+	fresh chan struct{} // the verifier does
 	loads sync.WaitGroup
 
 	mu       sync.Mutex
@@ -96,6 +102,7 @@ type Follower struct {
 	imported chain.Height // by us; the head follows
 	peers    map[syncer.PeerID]*served
 	batches  map[syncer.BatchID]*batch
+	recent   []serving // oldest first
 	buffered uint64
 	window   uint64
 	failing  string // why the importer waits
@@ -108,6 +115,7 @@ type served struct {
 	peer           Peer
 	bytesPerSecond uint64
 	ok, failed     uint32
+	failing        bool // the last request came to nothing
 }
 
 type batch struct {
@@ -115,6 +123,7 @@ type batch struct {
 	cancel context.CancelFunc
 	blocks []*block.Block
 	qc     block.QC
+	sound  bool // certificate and bodies were verified
 }
 
 // New makes a follower. It starts nothing.
@@ -127,7 +136,7 @@ func New(o Options) *Follower {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	return &Follower{
-		opt: o, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), peers: map[syncer.PeerID]*served{},
+		opt: o, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), fresh: make(chan struct{}, 1), peers: map[syncer.PeerID]*served{},
 		batches: map[syncer.BatchID]*batch{}, window: DefaultWindow,
 	}
 }
@@ -234,14 +243,6 @@ func (f *Follower) tip() {
 	f.opt.Publish(syncer.Event{Tip: &syncer.Tip{Cursor: cursor, Target: target}})
 }
 
-func (f *Follower) certifies(c consensus.Certificate) bool {
-	if c.Header.Height == 0 || c.QC.Block != c.Header.Hash() {
-		return false
-	}
-	set, known := f.opt.Schedule.Set(c.Header.Height)
-	return known && consensus.VerifyQC(f.opt.Verifier, set, c.QC)
-}
-
 func (s *served) describe() syncer.Peer {
 	h := s.peer.Head.Header
 	p := syncer.Peer{
@@ -326,7 +327,7 @@ func (f *Follower) unfit(a syncer.Assign) string {
 			return fmt.Sprintf("batch %d has heights of it", b.ID)
 		}
 	}
-	return ""
+	return f.overShare(a, cursor, target)
 }
 
 func (f *Follower) unfitHedge(a syncer.Assign) string {
@@ -352,6 +353,9 @@ func (f *Follower) assign(a syncer.Assign) {
 		cancel: cancel,
 	}
 	f.batches[a.Batch] = b
+	if b.HedgeOf == 0 {
+		f.ordered(b)
+	}
 	f.tell(b, 0)
 	f.loads.Go(func() {
 		defer cancel()
@@ -372,6 +376,9 @@ func (f *Follower) end(b *batch, s syncer.BatchState, reason string) {
 		f.buffered -= b.Bytes
 	}
 	b.State, b.Reason, b.blocks = s, reason, nil
+	if s != syncer.BatchImported {
+		f.unserved(b)
+	}
 	if s != syncer.BatchFailed {
 		delete(f.batches, b.ID)
 	}

@@ -76,6 +76,7 @@ type world struct {
 	imported  []chain.Height
 	away      int                    // imports that fail from now on
 	wrong     map[syncer.PeerID]bool // serves certificates that do not verify
+	forging   map[syncer.PeerID]bool // serves bodies that are not their headers'
 	slow      map[syncer.PeerID]chan struct{}
 	served    map[syncer.PeerID]int // blocks
 	misbehave []syncer.PeerID
@@ -83,12 +84,12 @@ type world struct {
 
 func newWorld(t *testing.T, heights int) *world {
 	w := &world{
-		t: t, chain: history(t, heights), wrong: map[syncer.PeerID]bool{}, served: map[syncer.PeerID]int{},
+		t: t, chain: history(t, heights), wrong: map[syncer.PeerID]bool{}, forging: map[syncer.PeerID]bool{}, served: map[syncer.PeerID]int{},
 		slow: map[syncer.PeerID]chan struct{}{}, stored: map[chain.Hash]bool{}, events: make(chan syncer.Event, 10_000),
 	}
 	w.head, w.safe = w.chain[0].Ref(), w.chain[0].Ref()
 	w.Follower = follow.New(follow.Options{
-		Schedule: spec.Dev().Agreement(), Network: w, Importer: w, Publish: w.publish,
+		Schedule: spec.Dev().Agreement(), Network: w, Importer: w, Publish: w.publish, Check: w.check,
 		Has: func(h chain.Hash) bool {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -122,7 +123,7 @@ func (w *world) publish(e syncer.Event) {
 // Blocks implements follow.Network: at most 40 blocks an answer, as a peer with large ones would do.
 func (w *world) Blocks(ctx context.Context, peer syncer.PeerID, from chain.Height, count uint64) (follow.Answer, error) {
 	w.mu.Lock()
-	gate, wrong := w.slow[peer], w.wrong[peer]
+	gate, wrong, forging := w.slow[peer], w.wrong[peer], w.forging[peer]
 	w.mu.Unlock()
 	if gate != nil {
 		select {
@@ -137,6 +138,12 @@ func (w *world) Blocks(ctx context.Context, peer syncer.PeerID, from chain.Heigh
 	}
 	a := follow.Answer{Blocks: w.chain[from : int(from)+n], Bytes: uint64(n) * 1000}
 	a.QC = certificate(w.t, a.Blocks[n-1])
+	if forging {
+		forged := *a.Blocks[n/2]
+		forged.Execution.Payload.ExtraData = []byte("forged")
+		a.Blocks = slices.Clone(a.Blocks)
+		a.Blocks[n/2] = &forged
+	}
 	if wrong {
 		a.QC.Signature[5] ^= 1
 	}
@@ -144,6 +151,13 @@ func (w *world) Blocks(ctx context.Context, peer syncer.PeerID, from chain.Heigh
 	defer w.mu.Unlock()
 	w.served[peer] += n
 	return a, nil
+}
+
+func (w *world) check(b *block.Block) error {
+	if len(b.Execution.Payload.ExtraData) > 0 {
+		return block.ErrMismatch
+	}
+	return nil
 }
 
 // Misbehaved implements follow.Network.
@@ -154,7 +168,12 @@ func (w *world) Misbehaved(p syncer.PeerID, _ string) {
 }
 
 // Import implements follow.Importer.
-func (w *world) Import(_ context.Context, blocks []*block.Block, qc block.QC) error {
+func (w *world) Import(blocks []*block.Block, qc block.QC) func(context.Context) error {
+	err := w.store(blocks, qc)
+	return func(context.Context) error { return err }
+}
+
+func (w *world) store(blocks []*block.Block, qc block.QC) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away > 0 {
@@ -281,8 +300,17 @@ func TestD37_ClaimedHeightWithoutCertificateIsNoTarget(t *testing.T) {
 }
 
 func TestRangeWithAWrongCertificateIsBlamedAndFetchedElsewhere(t *testing.T) {
+	blamed(t, func(w *world) { w.wrong["bad"] = true })
+}
+
+func TestBodyThatIsNotItsHeadersIsBlamedAndFetchedElsewhere(t *testing.T) {
+	blamed(t, func(w *world) { w.forging["bad"] = true })
+}
+
+// blamed syncs from a bad peer first, and then from a good one too.
+func blamed(t *testing.T, spoil func(*world)) {
 	w := newWorld(t, 200)
-	w.wrong["bad"] = true
+	spoil(w)
 	w.strategy(t.Context())
 	w.PeerChanged(w.peer("bad"))
 	w.until("blame", func() bool { return len(w.misbehave) > 0 })

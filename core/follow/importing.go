@@ -4,15 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/alys-node/alys/core/block"
-	"github.com/alys-node/alys/core/consensus"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/syncer"
 )
 
-// Run imports what is downloaded, in the order of heights, until ctx ends: nil. It is called once.
+// Limits of a run, which is one order for the engine and moves the heads once. Building and judging wait for it, so it is
+// short in time: gas is what takes the time.
+const (
+	runBlocks = 64
+	runBytes  = 8 << 20
+	runGas    = 64_000_000
+	runsAhead = 2 // one that the engine executes, one before it that is stored
+)
+
+// Run verifies what is downloaded and imports it in the order of heights, until ctx ends: nil. It is called once.
 func (f *Follower) Run(ctx context.Context) error {
 	defer func() {
 		f.mu.Lock()
@@ -21,6 +30,9 @@ func (f *Follower) Run(ctx context.Context) error {
 		f.stop()
 		f.loads.Wait()
 	}()
+	if !f.opt.Behind {
+		f.loads.Go(func() { f.verifyAll(ctx) })
+	}
 	pause := time.NewTimer(time.Hour)
 	defer pause.Stop()
 	for {
@@ -30,123 +42,191 @@ func (f *Follower) Run(ctx context.Context) error {
 		case <-f.wake:
 		case <-pause.C:
 		}
-		for {
-			b := f.due()
-			if b == nil {
-				break
-			}
-			if err := f.importBatch(ctx, b); err != nil {
-				if ctx.Err() != nil {
-					return nil // the stop came first
-				}
-				f.opt.Log.Warn("sync waits", "height", b.Range.From, "reason", err)
-				pause.Reset(retryPause)
-				break
-			}
+		if err := f.importDue(ctx); err != nil && ctx.Err() == nil {
+			f.opt.Log.Warn("sync waits", "reason", err)
+			pause.Reset(retryPause)
 		}
 	}
 }
 
-// due is the downloaded batch that continues what is imported.
-func (f *Follower) due() *batch {
+// line is what is handed to the importer: whole batches after each other, in runs.
+type line struct {
+	batch  *batch // of which rest is left
+	rest   []*block.Block
+	last   chain.Ref // the last block that was handed over; zero at the beginning
+	flight []run     // begun, oldest first
+}
+
+// run is a part of a batch at the importer.
+type run struct {
+	batch  *batch
+	blocks []*block.Block
+	ends   bool // it is the batch's last
+	wait   func(context.Context) error
+}
+
+// importDue imports what continues the chain, until that is all done. An error means that it can be tried again; what is
+// wrong with a batch ends it.
+func (f *Follower) importDue(ctx context.Context) error {
+	var l line
+	for {
+		for len(l.flight) < runsAhead && f.begin(ctx, &l) {
+		}
+		if len(l.flight) == 0 {
+			return ctx.Err()
+		}
+		r := l.flight[0]
+		l.flight = l.flight[1:]
+		err := r.wait(ctx)
+		if err == nil {
+			f.reached(r)
+			continue
+		}
+		for _, after := range l.flight { // built on what failed
+			_ = after.wait(ctx)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, ErrUnavailable) {
+			f.wait(err.Error())
+			return err
+		}
+		f.opt.Log.Error("certified blocks not imported", "from", r.blocks[0].Header.Height, "error", err)
+		f.refuse(r.batch, err.Error(), false)
+		l = line{}
+	}
+}
+
+// begin hands the next run to the importer, and reports false where there is none.
+func (f *Follower) begin(ctx context.Context, l *line) bool {
+	if len(l.rest) == 0 && !f.nextBatch(ctx, l) {
+		return false
+	}
+	n := runOf(l.rest)
+	r := run{batch: l.batch, blocks: l.rest[:n], ends: n == len(l.rest)}
+	qc := l.batch.qc
+	if !r.ends {
+		qc = l.rest[n].ParentQC
+	}
+	r.wait = f.opt.Importer.Import(r.blocks, qc)
+	l.rest, l.last, l.flight = l.rest[n:], r.blocks[n-1].Ref(), append(l.flight, r)
+	return true
+}
+
+func runOf(blocks []*block.Block) int {
+	n, bytes, gas := 0, 0, uint64(0)
+	for n < min(len(blocks), runBlocks) {
+		p := blocks[n].Execution.Payload
+		gas += p.GasUsed
+		for _, tx := range p.Transactions {
+			bytes += len(tx)
+		}
+		if n > 0 && (bytes > runBytes || gas > runGas) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// nextBatch takes the batch that continues the line.
+func (f *Follower) nextBatch(ctx context.Context, l *line) bool {
+	for {
+		b := f.due(l)
+		if b == nil || !b.sound && !f.verify(b) {
+			return false // or a bad one was refused, and is looked for again when its range has come
+		}
+		blocks, err := f.joined(ctx, b, l)
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err != nil:
+			f.refuse(b, err.Error(), errors.Is(err, ErrMisbehaved))
+			continue
+		case blocks == nil:
+			return false
+		}
+		l.batch, l.rest = b, blocks
+		return true
+	}
+}
+
+// due is the downloaded batch that continues what is handed over, or what is imported.
+func (f *Follower) due(l *line) *batch {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	cursor, _ := f.place()
+	next := max(cursor, l.last.Height) + 1
 	for _, b := range f.batches {
-		if b.State != syncer.BatchDownloaded {
-			continue
-		}
-		if b.Range.To <= cursor { // consensus was faster
+		switch {
+		case b.State != syncer.BatchDownloaded || !b.sound && !f.opt.Behind || b == l.batch || l.holds(b):
+		case b.Range.To <= cursor: // consensus was faster
 			f.end(b, syncer.BatchImported, "")
-			continue
-		}
-		if b.Range.From <= cursor+1 {
+		case b.Range.From <= next && next <= b.Range.To:
 			return b
 		}
 	}
 	return nil
 }
 
-// importBatch verifies and imports a batch. An error means that it can be tried again; what is wrong with the batch itself
-// ends it.
-func (f *Follower) importBatch(ctx context.Context, b *batch) error {
-	last := b.blocks[len(b.blocks)-1].Header
-	if !f.certifies(consensus.Certificate{Header: last, QC: b.qc}) {
-		f.opt.Network.Misbehaved(b.Peer, "a range whose certificate does not verify")
-		f.refuse(b, "the certificate of the last block does not verify", true)
-		return nil
+func (l *line) holds(b *batch) bool {
+	return slices.ContainsFunc(l.flight, func(r run) bool { return r.batch == b })
+}
+
+// joined gives the blocks of a batch, and before them what they are built on and we do not have. nil while what is handed
+// over has to be stored first.
+func (f *Follower) joined(ctx context.Context, b *batch, l *line) ([]*block.Block, error) {
+	if parent := b.blocks[0].Header.Parent; parent == l.last.Hash || f.opt.Has(parent) {
+		return b.blocks, nil
 	}
-	if err := f.bridge(ctx, b); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		f.refuse(b, err.Error(), errors.Is(err, ErrMisbehaved))
-		return nil
+	if len(l.flight) > 0 {
+		return nil, nil
 	}
-	for rest := b.blocks; len(rest) > 0; {
-		n := min(len(rest), importBlocks)
-		part, qc := rest[:n], b.qc
-		if n < len(rest) {
-			qc = rest[n].ParentQC
-		}
-		switch err := f.opt.Importer.Import(ctx, part, qc); {
-		case errors.Is(err, ErrUnavailable):
-			f.wait(err.Error())
-			return err
-		case err != nil:
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			f.opt.Log.Error("certified blocks not imported", "from", part[0].Header.Height, "error", err)
-			f.refuse(b, err.Error(), false)
-			return nil
-		}
-		f.wait("")
-		f.reached(part)
-		rest = rest[n:]
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.end(b, syncer.BatchImported, "")
-	f.tip()
-	return nil
+	before, err := f.bridge(ctx, b)
+	return append(before, b.blocks...), err
 }
 
 // reached notes how far the import is.
-func (f *Follower) reached(part []*block.Block) {
+func (f *Follower) reached(r run) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.imported = part[len(part)-1].Header.Height
-	f.rate.add(f.opt.Now(), len(part))
+	f.failing = ""
+	f.imported = r.blocks[len(r.blocks)-1].Header.Height
+	f.rate.add(f.opt.Now(), len(r.blocks))
 	f.opt.Publish(syncer.Event{Pressure: &syncer.Pressure{
 		BufferedBytes: f.buffered, BufferLimit: f.window, ImportPerSecond: f.rate.perSecond(f.opt.Now()),
 	}})
+	if r.ends {
+		f.end(r.batch, syncer.BatchImported, "")
+		f.tip()
+	}
 }
 
-// bridge puts before a batch what it is built on and we do not have: our head may be on a branch that the federation left,
-// and branches part above the safe block only. The batch's own certificate covers what its first block names as parent.
-func (f *Follower) bridge(ctx context.Context, b *batch) error {
+// bridge fetches what a batch is built on and we do not have: our head may be on a branch that the federation left, and
+// branches part above the safe block only. The batch's own certificate covers what its first block names as parent.
+func (f *Follower) bridge(ctx context.Context, b *batch) ([]*block.Block, error) {
 	first := b.blocks[0].Header
-	if f.opt.Has(first.Parent) {
-		return nil
-	}
 	_, safe := f.opt.Heads()
 	if first.Height <= safe.Height+1 {
-		return fmt.Errorf("block %d is built on %s, which is not our safe block", first.Height, first.Parent.Short())
+		return nil, fmt.Errorf("block %d is built on %s, which is not our safe block", first.Height, first.Parent.Short())
 	}
 	a := syncer.Assign{Range: syncer.Range{From: safe.Height + 1, To: first.Height - 1}, Peer: b.Peer}
 	got, err := f.ask(ctx, a)
 	if err != nil {
-		return fmt.Errorf("blocks %d to %d before it: %w", a.Range.From, a.Range.To, err)
+		return nil, fmt.Errorf("blocks %d to %d before it: %w", a.Range.From, a.Range.To, err)
 	}
 	if got.blocks[0].Header.Parent != safe.Hash {
-		return fmt.Errorf("block %d is not built on our safe block", a.Range.From)
+		return nil, fmt.Errorf("block %d is not built on our safe block", a.Range.From)
 	}
 	if last := got.blocks[len(got.blocks)-1].Header.Hash(); last != first.Parent {
-		return errMoved
+		return nil, errMoved
 	}
-	b.blocks = append(got.blocks, b.blocks...)
-	return nil
+	if err := f.bodies(got.blocks); err != nil {
+		f.opt.Network.Misbehaved(b.Peer, err.Error())
+		return nil, fmt.Errorf("%w: %w", ErrMisbehaved, err)
+	}
+	return got.blocks, nil
 }
 
 // refuse ends a batch that cannot be imported.
@@ -154,6 +234,9 @@ func (f *Follower) refuse(b *batch, reason string, blame bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.Blame = blame
+	if s := f.peers[b.Peer]; s != nil && blame {
+		s.failing = true
+	}
 	f.end(b, syncer.BatchFailed, reason)
 	f.tip()
 }
@@ -173,6 +256,7 @@ const (
 	StageNoPeers     Stage = "waiting for peers that have the next block"
 	StageStrategy    Stage = "waiting for the sync strategy"
 	StageDownloading Stage = "downloading"
+	StageVerifying   Stage = "verifying"
 	StageImporting   Stage = "importing"
 	StageEngine      Stage = "waiting for the engine"
 )
@@ -218,13 +302,15 @@ func (f *Follower) Progress() Progress {
 	defer f.mu.Unlock()
 	p := Progress{Peers: len(f.peers), BufferedBytes: f.buffered, PerSecond: f.rate.perSecond(f.opt.Now()), Stage: StageSynced}
 	p.Cursor, p.Target = f.place()
-	next := false
+	next, sound := false, false
 	for _, b := range f.batches {
 		switch b.State {
 		case syncer.BatchAssigned:
 			p.Downloading++
 		case syncer.BatchDownloaded:
-			next = next || b.Range.From <= p.Cursor+1
+			if b.Range.From <= p.Cursor+1 {
+				next, sound = true, sound || b.sound
+			}
 		case syncer.BatchImported, syncer.BatchFailed, syncer.BatchCancelled:
 		}
 	}
@@ -232,8 +318,10 @@ func (f *Follower) Progress() Progress {
 	case p.Cursor >= p.Target:
 	case f.failing != "":
 		p.Stage, p.Reason = StageEngine, f.failing
-	case next:
+	case sound:
 		p.Stage = StageImporting
+	case next:
+		p.Stage = StageVerifying
 	case p.Downloading > 0:
 		p.Stage = StageDownloading
 	case !f.canServe(p.Cursor + 1):

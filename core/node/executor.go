@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/sdk/chain"
@@ -19,11 +21,12 @@ type executor struct {
 	slotTime func(chain.Slot) time.Duration
 }
 
-// executed is what an engine made of a payload. INVALID is an answer, so it is a value and not an error.
+// executed is what an engine made of a run of payloads: the receipts of those before the first that is INVALID. That is an
+// answer, so it is a value and not an error.
 type executed struct {
-	verdict  engine.Verdict
+	receipts [][]chain.Receipt
+	invalid  bool
 	reason   string
-	receipts []chain.Receipt
 }
 
 // errForkchoice means that an engine reports other heads than it was told.
@@ -43,54 +46,116 @@ func (x *executor) Build(ctx context.Context, slot chain.Slot, r engine.BuildReq
 	})
 }
 
-// Execute implements driver.Engine.
-func (x *executor) Execute(ctx context.Context, slot chain.Slot, data chain.ExecutionData) ([]chain.Receipt, error) {
-	request := route.Request{
-		Name: fmt.Sprintf("import %d", data.Payload.Number), Slot: &slot, Budget: x.slotTime(slot), Size: payloadSize(data),
+// Execute implements driver.Engine. Of a run that did not come to its end for want of an answer nothing is returned: what
+// the engine has executed it knows when it is asked again.
+func (x *executor) Execute(ctx context.Context, slot chain.Slot, run ...chain.ExecutionData) ([][]chain.Receipt, error) {
+	budget := min(x.slotTime(slot)*time.Duration(len(run)), longestRun)
+	request := route.Request{Name: fmt.Sprintf("import %d", run[0].Payload.Number), Slot: &slot, Budget: budget}
+	for _, data := range run {
+		request.Size += payloadSize(data)
 	}
-	out, err := untilAnswered(ctx, x.slotTime(slot), func() (executed, error) {
+	out, err := untilAnswered(ctx, budget, func() (executed, error) {
 		return route.Write(ctx, x.writer, request, func(ctx context.Context, e engine.Engine) (executed, error) {
-			return execute(ctx, e, data)
+			return execute(ctx, e, run)
 		}, route.Opts[executed]{Compare: compareExecutions})
 	})
 	switch {
 	case err != nil:
 		return nil, err
-	case out.verdict == engine.Invalid:
-		return nil, fmt.Errorf("%w: the engine says INVALID: %s", driver.ErrInvalid, out.reason)
+	case out.invalid:
+		return out.receipts, fmt.Errorf("%w: the engine says INVALID: %s", driver.ErrInvalid, out.reason)
 	}
 	return out.receipts, nil
 }
 
-func execute(ctx context.Context, e engine.Engine, data chain.ExecutionData) (executed, error) {
-	res, err := e.Import(ctx, engine.ImportRequest{Payloads: []chain.ExecutionData{data}})
-	if err != nil {
+// Limits of what an engine is given at once.
+const (
+	longestRun   = 20 * time.Second // below what a write on a plugin may take
+	piecePayload = 16               // payloads of one Import, whose receipts are read while the next ones are executed
+	pieceBytes   = 8 << 20
+)
+
+// execute gives an engine a run in pieces, and reads the receipts of each while the next is executed: reading is no order,
+// and may go beside one.
+func execute(ctx context.Context, e engine.Engine, run []chain.ExecutionData) (executed, error) {
+	out := executed{receipts: make([][]chain.Receipt, len(run))}
+	reading, ctx := errgroup.WithContext(ctx)
+	reading.SetLimit(1)
+	for done := 0; done < len(run) && !out.invalid; {
+		n := pieceOf(run[done:])
+		valid, err := importPiece(ctx, e, run[done:done+n], &out)
+		if err != nil {
+			return executed{}, errors.Join(err, reading.Wait())
+		}
+		read := run[done : done+valid]
+		into := out.receipts[done : done+valid]
+		reading.Go(func() error { return readReceipts(ctx, e, read, into) })
+		done += valid
+		if out.invalid {
+			out.receipts = out.receipts[:done]
+		}
+	}
+	if err := reading.Wait(); err != nil {
 		return executed{}, err
 	}
-	if len(res.Statuses) != 1 {
-		return executed{}, fmt.Errorf("import %d: %w: %d verdicts for one payload", data.Payload.Number, engine.ErrUnavailable, len(res.Statuses))
+	return out, nil
+}
+
+func pieceOf(run []chain.ExecutionData) int {
+	n, size := 0, int64(0)
+	for n < min(len(run), piecePayload) {
+		size += payloadSize(run[n])
+		if n > 0 && size > pieceBytes {
+			break
+		}
+		n++
 	}
-	status := res.Statuses[0]
-	switch status.Verdict {
-	case engine.Syncing:
-		return executed{}, fmt.Errorf("import %d: %w", data.Payload.Number, engine.ErrSyncing)
-	case engine.Invalid:
-		return executed{verdict: engine.Invalid, reason: status.Reason}, nil
-	case engine.Valid:
-	default:
-		return executed{}, fmt.Errorf("import %d: %w: verdict %q", data.Payload.Number, engine.ErrUnavailable, status.Verdict)
-	}
-	receipts, err := e.Receipts(ctx, data.Payload.BlockHash)
+	return n
+}
+
+// importPiece executes a piece and returns how many payloads of it are VALID; one that is INVALID is noted in out.
+func importPiece(ctx context.Context, e engine.Engine, piece []chain.ExecutionData, out *executed) (int, error) {
+	res, err := e.Import(ctx, engine.ImportRequest{Payloads: piece})
 	if err != nil {
-		return executed{}, fmt.Errorf("receipts of %d: %w", data.Payload.Number, err)
+		return 0, err
 	}
-	return executed{verdict: engine.Valid, receipts: receipts}, nil
+	for i, status := range res.Statuses[:min(len(res.Statuses), len(piece))] {
+		switch status.Verdict {
+		case engine.Valid:
+		case engine.Invalid:
+			out.invalid, out.reason = true, status.Reason
+			return i, nil
+		case engine.Syncing:
+			return 0, fmt.Errorf("import %d: %w", piece[i].Payload.Number, engine.ErrSyncing)
+		default:
+			return 0, fmt.Errorf("import %d: %w: verdict %q", piece[i].Payload.Number, engine.ErrUnavailable, status.Verdict)
+		}
+	}
+	if len(res.Statuses) != len(piece) {
+		return 0, fmt.Errorf("import %d: %w: %d verdicts for %d payloads", piece[0].Payload.Number, engine.ErrUnavailable, len(res.Statuses), len(piece))
+	}
+	return len(piece), nil
+}
+
+// readReceipts asks for the receipts of every payload that has transactions; one without has none.
+func readReceipts(ctx context.Context, e engine.Engine, piece []chain.ExecutionData, into [][]chain.Receipt) error {
+	for i, data := range piece {
+		if len(data.Payload.Transactions) == 0 {
+			continue
+		}
+		receipts, err := e.Receipts(ctx, data.Payload.BlockHash)
+		if err != nil {
+			return fmt.Errorf("receipts of %d: %w", data.Payload.Number, err)
+		}
+		into[i] = receipts
+	}
+	return nil
 }
 
 // compareExecutions holds two engines' answers against each other: VALID against INVALID, or other receipts, is a
 // disagreement on correctness.
 func compareExecutions(used, other executed) route.Verdict {
-	if used.verdict == other.verdict && reflect.DeepEqual(used.receipts, other.receipts) {
+	if used.invalid == other.invalid && reflect.DeepEqual(used.receipts, other.receipts) {
 		return route.Agree
 	}
 	return route.Disagree

@@ -39,8 +39,8 @@ func TestEngineBuildsExecutesAndFollows(t *testing.T) {
 	must(t, err)
 	receipts, err := x.Execute(t.Context(), 1, data)
 	must(t, err)
-	if len(receipts) != 0 {
-		t.Errorf("%d receipts of an empty block", len(receipts))
+	if len(receipts) != 1 || len(receipts[0]) != 0 {
+		t.Errorf("receipts of an empty block: %v", receipts)
 	}
 	must(t, x.Forkchoice(t.Context(), 1, engine.Forkchoice{Head: data.Payload.BlockHash}))
 	s, err := e.Status(t.Context())
@@ -61,6 +61,37 @@ func TestInvalidIsAnAnswerAndNoFallbackIsAsked(t *testing.T) {
 	x := &executor{writer: route.NewWriter(r, route.WriterOptions[engine.Engine]{}), slotTime: twoSeconds}
 	_, err := x.Execute(t.Context(), 1, built(t, e))
 	wantIs(t, err, driver.ErrInvalid)
+}
+
+// A run is executed in pieces; of one that has an INVALID payload what comes before is answered.
+func TestRunIsExecutedUpToTheInvalidPayload(t *testing.T) {
+	source := devEngine(t)
+	run := make([]chain.ExecutionData, 0, 50)
+	for len(run) < cap(run) {
+		r := next(source)
+		if n := len(run); n > 0 {
+			r.Parent, r.Timestamp = run[n-1].Payload.BlockHash, run[n-1].Payload.Timestamp+2
+		}
+		data, err := source.Build(t.Context(), r)
+		must(t, err)
+		_, err = source.Import(t.Context(), engine.ImportRequest{Payloads: []chain.ExecutionData{data}})
+		must(t, err)
+		run = append(run, data)
+	}
+	w, _ := engineRoute(t, nil, nil, devEngine(t))
+	x := &executor{writer: w, slotTime: twoSeconds}
+	receipts, err := x.Execute(t.Context(), 1, run...)
+	must(t, err)
+	if len(receipts) != len(run) {
+		t.Errorf("%d of %d payloads are executed", len(receipts), len(run))
+	}
+	w, _ = engineRoute(t, nil, nil, enginetest.Lying{Memory: devEngine(t), Height: 39})
+	x = &executor{writer: w, slotTime: twoSeconds}
+	receipts, err = x.Execute(t.Context(), 1, run...)
+	wantIs(t, err, driver.ErrInvalid)
+	if len(receipts) != 38 {
+		t.Errorf("%d payloads are executed before the invalid one, want 38", len(receipts))
+	}
 }
 
 // withoutVerdicts and babbling are engines whose answers make no sense.
@@ -178,15 +209,15 @@ func TestEngineThatIsBehindIsCaughtUpAndThenAnswers(t *testing.T) {
 }
 
 func TestEnginesThatDisagreeAreTold(t *testing.T) {
-	a := executed{verdict: engine.Valid, receipts: []chain.Receipt{{Success: true}}}
+	a := executed{receipts: [][]chain.Receipt{{{Success: true}}}}
 	for _, test := range []struct {
 		name  string
 		other executed
 		want  route.Verdict
 	}{
-		{"the same", executed{verdict: engine.Valid, receipts: []chain.Receipt{{Success: true}}}, route.Agree},
-		{"other receipts", executed{verdict: engine.Valid, receipts: []chain.Receipt{{}}}, route.Disagree},
-		{"INVALID", executed{verdict: engine.Invalid}, route.Disagree},
+		{"the same", executed{receipts: [][]chain.Receipt{{{Success: true}}}}, route.Agree},
+		{"other receipts", executed{receipts: [][]chain.Receipt{{{}}}}, route.Disagree},
+		{"INVALID", executed{invalid: true}, route.Disagree},
 	} {
 		if got := compareExecutions(a, test.other); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)

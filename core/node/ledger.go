@@ -24,8 +24,12 @@ func (b book) Check(ctx context.Context, blk *block.Block) error {
 func (book) CheckBody(blk *block.Block) error { return ledger.CheckBody(blk) }
 
 // Insert implements driver.Chain.
-func (b book) Insert(ctx context.Context, blk *block.Block, receipts []chain.Receipt) error {
-	return kindOf(b.Chain.Insert(ctx, blk, receipts))
+func (b book) Insert(ctx context.Context, run ...driver.Executed) error {
+	out := make([]ledger.Executed, len(run))
+	for i, x := range run {
+		out[i] = ledger.Executed(x)
+	}
+	return kindOf(b.InsertRun(ctx, out))
 }
 
 // Has implements driver.Chain. A store that cannot be read makes the next write fail, which stops the node.

@@ -135,16 +135,25 @@ type importer struct {
 }
 
 // Import implements follow.Importer.
-func (i importer) Import(ctx context.Context, blocks []*block.Block, qc block.QC) error {
+func (i importer) Import(blocks []*block.Block, qc block.QC) func(context.Context) error {
 	d := i.driver()
 	if d == nil {
-		return fmt.Errorf("%w: consensus does not run yet", follow.ErrUnavailable)
+		return func(context.Context) error {
+			return fmt.Errorf("%w: consensus does not run yet", follow.ErrUnavailable)
+		}
 	}
-	err := d.Import(ctx, blocks, qc)
-	if errors.Is(err, driver.ErrUnavailable) {
-		return fmt.Errorf("%w: %w", follow.ErrUnavailable, err)
+	outcome := d.Import(blocks, qc)
+	return func(ctx context.Context) error {
+		select {
+		case err := <-outcome:
+			if errors.Is(err, driver.ErrUnavailable) {
+				return fmt.Errorf("%w: %w", follow.ErrUnavailable, err)
+			}
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return err
 }
 
 // fetcher is the network as sync asks it.

@@ -158,7 +158,7 @@ func TestPeersAreServedWhatIsStored(t *testing.T) {
 	hash := b.Header.Hash()
 	_, err := p.Block(ctx, hash)
 	wantIs(t, err, network.ErrNotFound)
-	must(t, p.store.InsertBlock(b, []byte{1}))
+	must(t, p.store.InsertBlocks(block.Derived{Block: b, State: []byte{1}}))
 	p.signatures.Add(hash, sig)
 	got, err := p.Block(ctx, hash)
 	must(t, err)
@@ -185,7 +185,7 @@ func TestPeersAreServedWhatIsStored(t *testing.T) {
 }
 
 func TestImportBeforeConsensusRunsIsTriedAgain(t *testing.T) {
-	err := importer{func() *driver.Driver { return nil }}.Import(t.Context(), nil, block.QC{})
+	err := importer{func() *driver.Driver { return nil }}.Import(nil, block.QC{})(t.Context())
 	if !errors.Is(err, follow.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}

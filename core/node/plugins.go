@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	ledger "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/host"
@@ -34,6 +35,7 @@ func (n *Node) openRoles() error {
 		Schedule: n.spec.Agreement(), Verifier: n.verifier, Network: fetcher{n.network}, Importer: importer{n.consensus}, Log: n.log.Named("sync"),
 		Heads:   func() (head, safe chain.Ref) { head, safe, _ = n.chain.Heads(); return head, safe },
 		Has:     book{n.chain}.Has,
+		Check:   ledger.CheckBody,
 		Publish: func(e syncer.Event) { n.wheel.Publish(e) },
 	})
 	n.wheel = newWheel(n.routes.sync, n.follower)

@@ -55,11 +55,13 @@ func (d *disk) write(do func() error) error {
 	return do()
 }
 
-func (d *disk) InsertBlock(b *block.Block, state []byte) error {
-	return d.write(func() error { return d.Store.InsertBlock(b, state) })
+func (d *disk) InsertBlocks(run ...block.Derived) error {
+	return d.write(func() error { return d.Store.InsertBlocks(run...) })
 }
 
-func (d *disk) PutQC(q block.QC) error { return d.write(func() error { return d.Store.PutQC(q) }) }
+func (d *disk) PutQC(q ...block.QC) error {
+	return d.write(func() error { return d.Store.PutQC(q...) })
+}
 
 func (d *disk) SetHeads(h block.Heads, canonical []chain.Ref) error {
 	return d.write(func() error { return d.Store.SetHeads(h, canonical) })

@@ -9,36 +9,63 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 )
 
-// InsertBlock stores a block with its derived-state record, the certificate of its parent that it carries, and its
-// places in the indexes by height and by parent, all or nothing. A block that is there already is left as it is; so is
-// a certificate (PutQC replaces one).
-func (s *Store) InsertBlock(b *block.Block, state []byte) error {
-	ref := b.Ref()
-	raw := b.Encode()
-	if len(raw) > block.MaxBlockBytes {
-		return fmt.Errorf("block %s of %d bytes: %w", ref.Hash, len(raw), ErrTooLarge)
-	}
-	known, err := s.has(hashKey(prefixHeader, ref.Hash))
-	if err != nil || known {
-		return err
-	}
-	certified, err := s.has(hashKey(prefixQC, b.Header.Parent))
-	if err != nil {
-		return err
+// InsertBlocks stores a run of blocks, each with its derived-state record, the certificate of its parent that it carries,
+// and its places in the indexes by height and by parent, all or nothing and in one write. A block that is there already is
+// left as it is; so is a certificate (PutQC replaces one).
+func (s *Store) InsertBlocks(run ...block.Derived) error {
+	rows := make([]row, 0, len(run))
+	for _, d := range run {
+		r, err := s.rowOf(d)
+		if err != nil {
+			return err
+		}
+		if !r.known {
+			rows = append(rows, r)
+		}
 	}
 	return s.update(func(w writes) error {
-		errs := []error{
-			w.put(hashKey(prefixBlock, ref.Hash), raw),
-			w.put(hashKey(prefixHeader, ref.Hash), b.Header.Encode()),
-			w.put(hashKey(prefixState, ref.Hash), state),
-			w.put(heightKey(prefixHeight, ref.Height, ref.Hash), nil),
-			w.put(childKey(b.Header.Parent, ref.Hash), nil),
-		}
-		if !certified {
-			errs = append(errs, w.put(hashKey(prefixQC, b.Header.Parent), block.EncodeQC(b.ParentQC)))
+		var errs []error
+		for _, r := range rows {
+			errs = append(errs, r.put(w))
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// row is a block that is about to be stored, and what of it is there already.
+type row struct {
+	block.Derived
+	hash             chain.Hash
+	raw              []byte
+	known, certified bool // the block itself, and its parent's certificate
+}
+
+func (s *Store) rowOf(d block.Derived) (row, error) {
+	r := row{Derived: d, hash: d.Block.Header.Hash(), raw: d.Block.Encode()}
+	if len(r.raw) > block.MaxBlockBytes {
+		return r, fmt.Errorf("block %s of %d bytes: %w", r.hash, len(r.raw), ErrTooLarge)
+	}
+	var err error
+	if r.known, err = s.has(hashKey(prefixHeader, r.hash)); err != nil || r.known {
+		return r, err
+	}
+	r.certified, err = s.has(hashKey(prefixQC, d.Block.Header.Parent))
+	return r, err
+}
+
+func (r row) put(w writes) error {
+	h := r.Block.Header
+	errs := []error{
+		w.put(hashKey(prefixBlock, r.hash), r.raw),
+		w.put(hashKey(prefixHeader, r.hash), h.Encode()),
+		w.put(hashKey(prefixState, r.hash), r.State),
+		w.put(heightKey(prefixHeight, h.Height, r.hash), nil),
+		w.put(childKey(h.Parent, r.hash), nil),
+	}
+	if !r.certified {
+		errs = append(errs, w.put(hashKey(prefixQC, h.Parent), block.EncodeQC(r.Block.ParentQC)))
+	}
+	return errors.Join(errs...)
 }
 
 // Block returns a block by hash, or ErrNotFound.
@@ -78,13 +105,19 @@ func (s *Store) Header(h chain.Hash) (chain.Header, error) {
 	return header, nil
 }
 
-// State returns the derived-state record of a block as InsertBlock got it, or ErrNotFound.
+// State returns the derived-state record of a block as InsertBlocks got it, or ErrNotFound.
 func (s *Store) State(h chain.Hash) ([]byte, error) { return s.read(hashKey(prefixState, h)) }
 
-// PutQC stores a certificate under the block that it certifies, which need not be here yet. It replaces an earlier one.
-func (s *Store) PutQC(q block.QC) error {
+// PutQC stores certificates, each under the block that it certifies, which need not be here yet: one write to the disk. Each
+// replaces an earlier one of its block.
+func (s *Store) PutQC(certificates ...block.QC) error {
 	return s.update(func(w writes) error {
-		return w.put(hashKey(prefixQC, q.Block), block.EncodeQC(q))
+		for _, q := range certificates {
+			if err := w.put(hashKey(prefixQC, q.Block), block.EncodeQC(q)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

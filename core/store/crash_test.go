@@ -54,7 +54,7 @@ func writeForever(dir string, out io.Writer) error {
 	for {
 		height++
 		b := testBlock(height, parent, 1)
-		if err := s.InsertBlock(b, []byte(height.String())); err != nil {
+		if err := s.InsertBlocks(block.Derived{Block: b, State: []byte(height.String())}); err != nil {
 			return err
 		}
 		if err := s.SetHeads(blockHeads(b), []chain.Ref{b.Ref()}); err != nil {
@@ -167,7 +167,7 @@ func TestPowerCutAtAnyWriteLeavesAWholeStore(t *testing.T) {
 	parent := genesis
 	for height := chain.Height(1); height <= 12; height++ {
 		b := testBlock(height, parent, 1)
-		must(t, s.InsertBlock(b, []byte(height.String())))
+		must(t, s.InsertBlocks(block.Derived{Block: b, State: []byte(height.String())}))
 		must(t, s.SetHeads(blockHeads(b), []chain.Ref{b.Ref()}))
 		acked, parent = height, b.Header.Hash()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/alys-node/alys/core/block"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/store"
 	"github.com/alys-node/alys/sdk/chain"
@@ -131,7 +132,7 @@ func BenchmarkGuardCompareAndSwap(b *testing.B) {
 	}
 }
 
-func BenchmarkInsertBlock(b *testing.B) {
+func BenchmarkInsertBlocks(b *testing.B) {
 	for _, size := range []int{1, 50 << 10, 1 << 20} {
 		b.Run(fmt.Sprintf("%d bytes", size), func(b *testing.B) {
 			s, err := store.Open(store.Options{Dir: b.TempDir(), Genesis: genesis})
@@ -145,7 +146,7 @@ func BenchmarkInsertBlock(b *testing.B) {
 				height++
 				x := testBlock(height, parent, 1)
 				x.Execution.Payload.Transactions[0] = make([]byte, size)
-				if err := s.InsertBlock(x, []byte("state")); err != nil {
+				if err := s.InsertBlocks(block.Derived{Block: x, State: []byte("state")}); err != nil {
 					b.Fatal(err)
 				}
 				parent = x.Header.Hash()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/alys-node/alys/core/block"
 	"github.com/alys-node/alys/core/store"
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -148,7 +149,7 @@ func FuzzStoredValues(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = s.Close() })
-	if err := errors.Join(s.InsertBlock(b, nil), s.SetHeads(blockHeads(b), []chain.Ref{b.Ref()})); err != nil {
+	if err := errors.Join(s.InsertBlocks(block.Derived{Block: b, State: nil}), s.SetHeads(blockHeads(b), []chain.Ref{b.Ref()})); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -75,7 +75,7 @@ func TestWhatIsWrittenIsReadAfterReopening(t *testing.T) {
 	a := testBlock(1, chain.Hash{7}, 1)
 	b, c := testBlock(2, a.Header.Hash(), 2), testBlock(2, a.Header.Hash(), 3)
 	for i, x := range []*block.Block{a, b, c} {
-		must(t, s.InsertBlock(x, []byte{byte(i)}))
+		must(t, s.InsertBlocks(block.Derived{Block: x, State: []byte{byte(i)}}))
 	}
 	qc := block.QC{Block: c.Header.Hash(), Signers: block.Signers{3}}
 	must(t, s.PutQC(qc))
@@ -250,7 +250,7 @@ func TestCorruptionIsReportedWithItsKey(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := open(t, options(t))
-			must(t, s.InsertBlock(b, []byte("state")))
+			must(t, s.InsertBlocks(block.Derived{Block: b, State: []byte("state")}))
 			must(t, s.SetHeads(block.Heads{Head: b.Ref()}, []chain.Ref{b.Ref()}))
 			must(t, tt.read(s))
 			must(t, s.Damage(tt.key, tt.change))
@@ -270,7 +270,7 @@ func TestDamagedTableFileIsCorruptNotEmpty(t *testing.T) {
 	o := options(t)
 	s := open(t, o)
 	for i := range 200 {
-		must(t, s.InsertBlock(testBlock(chain.Height(i+1), chain.Hash{byte(i), 9}, byte(i)), []byte("s")))
+		must(t, s.InsertBlocks(block.Derived{Block: testBlock(chain.Height(i+1), chain.Hash{byte(i), 9}, byte(i)), State: []byte("s")}))
 	}
 	must(t, s.Close())
 	s = open(t, o) // replays the log into a table
@@ -325,11 +325,11 @@ func TestDiskThatFillsUpUnderAWriteStopsTheStoreAndLosesNothing(t *testing.T) {
 	o := options(t).WithFS(errorfs.Wrap(mem, disk))
 	s := open(t, o)
 	a := testBlock(1, chain.Hash{7}, 1)
-	must(t, s.InsertBlock(a, nil))
+	must(t, s.InsertBlocks(block.Derived{Block: a, State: nil}))
 	disk.on.Store(true)
 	b := testBlock(2, a.Header.Hash(), 2)
 	for range 2 {
-		err := s.InsertBlock(b, nil)
+		err := s.InsertBlocks(block.Derived{Block: b, State: nil})
 		if !errors.Is(err, store.ErrFailed) || !errors.Is(err, store.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("error is %v, want ErrFailed and ErrNoSpace", err)
 		}
@@ -344,7 +344,7 @@ func TestDiskThatFillsUpUnderAWriteStopsTheStoreAndLosesNothing(t *testing.T) {
 	if _, err := s.Block(a.Header.Hash()); err != nil {
 		t.Errorf("after the restart: %v", err)
 	}
-	must(t, s.InsertBlock(b, nil))
+	must(t, s.InsertBlocks(block.Derived{Block: b, State: nil}))
 }
 
 func TestClosedStoreRefuses(t *testing.T) {

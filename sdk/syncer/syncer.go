@@ -22,6 +22,9 @@ var (
 	ErrBadOrder = errors.New("order does not fit the state")
 )
 
+// ShareSpan is how many heights the host looks back over when it judges what a peer has served (see Assign).
+const ShareSpan = 4096
+
 // Epoch numbers the sessions of a route: a swap starts the next one.
 type Epoch uint64
 
@@ -135,6 +138,10 @@ type Order struct {
 }
 
 // Assign asks a peer for a range. An id used before with state failed moves that batch to another peer.
+//
+// The host refuses one that would let a peer, or a Group, serve more than half of the last ShareSpan heights that were
+// ordered and did not fail (or of what is wanted, if that is less) while another peer that served less could be given the
+// same order.
 type Assign struct {
 	Batch BatchID
 	Range Range // at most 1,024 heights

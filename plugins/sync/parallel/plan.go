@@ -18,6 +18,8 @@ const (
 	smallest = 16
 	// first is the heights of a batch before anything was measured.
 	first = 64
+	// muchSlower is by how much a peer may be slower and still be one that others leave a share to, as for the host.
+	muchSlower = 8
 	// slow is how much longer than expected a batch may take before another peer is asked too.
 	slow = 2
 	// hedgeAfter is the shortest time after which another peer is asked.
@@ -46,6 +48,9 @@ func (v *view) decide(now time.Time) (syncer.Order, bool) {
 	a.Batch = v.lastID
 	b := syncer.Batch{ID: a.Batch, Range: a.Range, Peer: a.Peer, HedgeOf: a.HedgeOf, State: syncer.BatchAssigned}
 	_, before := v.flying(a.Peer)
+	if a.HedgeOf == 0 {
+		v.asked(b)
+	}
 	v.live[a.Batch] = &batch{
 		Batch: b, since: now, expected: v.peers[a.Peer].cost(float64(a.Range.Len())*v.blockBytes(), before),
 	}
@@ -99,7 +104,7 @@ func (v *view) size(p *standing, from chain.Height) uint64 {
 	// Near the tip what is left is spread over all peers.
 	if able := v.able(from); able > 1 {
 		left := uint64(v.target-from) + 1
-		n = min(n, (left+uint64(able)-1)/uint64(able), max(smallest, v.share(p, from)))
+		n = min(n, (left+uint64(able)-1)/uint64(able), v.share(p, from))
 	}
 	return max(1, min(n, v.MaxBatch))
 }
@@ -115,14 +120,14 @@ func (v *view) able(h chain.Height) int {
 	return n
 }
 
-// share is how many heights more a peer may serve: neither it nor its network more than half of the wanted window, while
-// others can serve.
+// share is how many heights more a peer may be asked for: neither it nor its network serves more than half of what was
+// ordered of late, while others can. The host refuses more.
 func (v *view) share(p *standing, from chain.Height) uint64 {
-	half := max(1, v.wanted()/2)
-	mine, ours := v.outstanding(p)
+	half := max(1, v.span()/2)
+	mine, ours := v.lately(p)
 	left := v.MaxBatch
 	for _, other := range v.peers {
-		if other.ID == p.ID || !v.good(other, from) {
+		if other.ID == p.ID || !v.good(other, from) || muchSlower*other.speed() < p.speed() {
 			continue
 		}
 		left = min(left, half-min(half, mine))

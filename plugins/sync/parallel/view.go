@@ -19,6 +19,7 @@ type view struct {
 	peers     map[syncer.PeerID]*standing
 	live      map[syncer.BatchID]*batch // assigned or downloaded
 	failed    map[chain.Height]*blame   // who did not serve the range that begins here
+	recent    []syncer.Batch            // ordered last and not failed, oldest first
 	pressure  syncer.Pressure
 	perBlock  float64 // bytes, smoothed; 0 before the first batch
 	lastID    syncer.BatchID
@@ -56,6 +57,7 @@ func (v *view) see(e syncer.Event, now time.Time) {
 		}
 		for _, b := range e.Snapshot.Batches {
 			v.lastID = max(v.lastID, b.ID)
+			v.asked(b)
 			v.seeBatch(b, now)
 		}
 	case e.Peer != nil:
@@ -97,6 +99,7 @@ func (v *view) seeBatch(b syncer.Batch, now time.Time) {
 	case syncer.BatchFailed:
 		v.fail(b, now)
 	case syncer.BatchCancelled:
+		v.unserved(b.ID)
 		delete(v.live, b.ID)
 	}
 }
@@ -132,6 +135,7 @@ func (v *view) refused(b syncer.Batch, now time.Time) {
 
 // drop lets go of a batch that did not come, and notes whom the next order for its range should not go to.
 func (v *view) drop(b syncer.Batch) {
+	v.unserved(b.ID)
 	delete(v.live, b.ID)
 	f := v.failed[b.Range.From]
 	if f == nil {
@@ -199,17 +203,39 @@ func (v *view) gaps() []syncer.Range {
 	return out
 }
 
-// outstanding are the heights of live batches of a peer, and of its network, hedges apart.
-func (v *view) outstanding(p *standing) (peer, group uint64) {
-	for _, b := range v.live {
-		if b.HedgeOf != 0 {
-			continue
+// span is how many of the heights that were ordered last are looked at for shares.
+func (v *view) span() uint64 { return min(syncer.ShareSpan, uint64(v.target-v.cursor)) }
+
+// asked notes a batch for the shares of its peer and network.
+func (v *view) asked(b syncer.Batch) {
+	v.recent = append(v.recent, b)
+	sum := uint64(0)
+	for i := len(v.recent) - 1; i >= 0; i-- {
+		if sum >= syncer.ShareSpan {
+			v.recent = v.recent[i+1:]
+			return
 		}
+		sum += v.recent[i].Range.Len()
+	}
+}
+
+// unserved takes a batch that did not come out of the shares.
+func (v *view) unserved(id syncer.BatchID) {
+	v.recent = slices.DeleteFunc(v.recent, func(b syncer.Batch) bool { return b.ID == id })
+}
+
+// lately is how many of the heights ordered last are a peer's, and its network's.
+func (v *view) lately(p *standing) (peer, group uint64) {
+	left := v.span()
+	for i := len(v.recent) - 1; i >= 0 && left > 0; i-- {
+		b := v.recent[i]
+		n := min(b.Range.Len(), left)
+		left -= n
 		if b.Peer == p.ID {
-			peer += b.Range.Len()
+			peer += n
 		}
 		if other := v.peers[b.Peer]; other != nil && other.Group == p.Group {
-			group += b.Range.Len()
+			group += n
 		}
 	}
 	return peer, group

@@ -22,7 +22,7 @@ func (p *sequential) Run(ctx context.Context, s syncer.Session) error {
 	if size == 0 {
 		size = defaultBatch
 	}
-	v := view{size: size, peers: map[syncer.PeerID]syncer.Peer{}, live: map[syncer.BatchID]syncer.Batch{}, failures: map[syncer.PeerID]int{}}
+	v := view{size: size, peers: map[syncer.PeerID]syncer.Peer{}, live: map[syncer.BatchID]syncer.Batch{}, failures: map[syncer.PeerID]int{}, refused: map[syncer.PeerID]chain.Height{}}
 	for {
 		e, err := s.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -54,6 +54,9 @@ type view struct {
 	live      map[syncer.BatchID]syncer.Batch // assigned or downloaded
 	failures  map[syncer.PeerID]int           // of this session, forgiven by a success
 	failed    failure                         // the last one: that peer is not asked for those heights again at once
+	refused   map[syncer.PeerID]chain.Height  // by the host, for the range that begins there
+	refusals  int                             // in a row: after too many only news is worth another order
+	pressure  syncer.Pressure
 	lastID    syncer.BatchID
 	completed bool
 }
@@ -73,6 +76,9 @@ func (v *view) fail(b syncer.Batch) {
 func (v *view) see(e syncer.Event) {
 	v.epoch = e.Epoch
 	v.credits += e.Credits
+	if e.Refused == nil {
+		v.refusals = 0
+	}
 	switch {
 	case e.Snapshot != nil:
 		v.cursor, v.target = e.Snapshot.Cursor, e.Snapshot.Target
@@ -90,9 +96,13 @@ func (v *view) see(e syncer.Event) {
 	case e.Tip != nil:
 		v.completed = v.completed && e.Tip.Target == v.target
 		v.cursor, v.target = max(v.cursor, e.Tip.Cursor), e.Tip.Target
+	case e.Pressure != nil:
+		v.pressure = *e.Pressure
 	case e.Refused != nil:
-		if b, ok := v.live[e.Refused.Batch]; ok {
-			v.fail(b)
+		v.refusals++
+		if b, ok := v.live[e.Refused.Batch]; ok { // no fault of the peer
+			v.refused[b.Peer] = b.Range.From
+			delete(v.live, b.ID)
 		}
 	}
 }
@@ -114,7 +124,7 @@ func (v *view) seeBatch(b syncer.Batch) {
 
 // decide gives at most one order: the next range once nothing is under way, or that all is done.
 func (v *view) decide() (syncer.Order, bool) {
-	if v.credits == 0 || v.completed {
+	if v.credits == 0 || v.completed || v.refusals > 2*len(v.peers) {
 		return syncer.Order{}, false
 	}
 	if v.cursor >= v.target {
@@ -123,6 +133,9 @@ func (v *view) decide() (syncer.Order, bool) {
 		return syncer.Order{Epoch: v.epoch, Complete: &syncer.Complete{Target: v.target}}, true
 	}
 	r := v.next()
+	if full := v.pressure.BufferLimit > 0 && v.pressure.BufferedBytes >= v.pressure.BufferLimit; full && r.From > v.cursor+1 {
+		return syncer.Order{}, false
+	}
 	p, ok := v.choose(r.From)
 	if r.Len() == 0 || !ok {
 		return syncer.Order{}, false
@@ -158,7 +171,7 @@ func (v *view) next() syncer.Range {
 	return syncer.Range{From: from, To: to}
 }
 
-// choose picks the peer that failed least, then the fastest, then the lowest id, of those that have the height.
+// choose picks a peer that the host did not refuse, that failed least, then the fastest, then the lowest id, of those that have the height.
 func (v *view) choose(h chain.Height) (best syncer.Peer, found bool) {
 	for _, p := range v.peers {
 		if p.Gone || p.Low > h || p.Head.Height < h {
@@ -174,6 +187,9 @@ func (v *view) choose(h chain.Height) (best syncer.Peer, found bool) {
 func (v *view) better(a, b syncer.Peer, h chain.Height) bool {
 	if v.failed == (failure{a.ID, h}) || v.failed == (failure{b.ID, h}) {
 		return v.failed.peer == b.ID
+	}
+	if ra, rb := v.refused[a.ID] == h, v.refused[b.ID] == h; ra != rb {
+		return rb
 	}
 	if fa, fb := v.failures[a.ID], v.failures[b.ID]; fa != fb {
 		return fa < fb
