@@ -51,8 +51,9 @@ func startSeed(t testing.TB, s *seed, number int) string {
 	n, err := network.Open(network.Options{
 		Genesis: genesis, KeyFile: filepath.Join(dir, "p2p.key"), BookFile: filepath.Join(dir, "peers.json"),
 		Listen: fmt.Sprintf("127.0.%d.1:0", number+1), Client: "seed", Source: s,
-		Take: func(context.Context, network.Message) network.Verdict { return network.Ignore },
-		Slot: func() chain.Slot { return s.history.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())) },
+		Take:             func(context.Context, network.Message) network.Verdict { return network.Ignore },
+		TakeTransactions: func(context.Context, consensus.Peer, [][]byte) network.Verdict { return network.Ignore },
+		Slot:             func() chain.Slot { return s.history.spec.SlotAt(chain.UnixMilli(time.Now().UnixMilli())) },
 	})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background()) // ends at cleanup, after the node that is served
