@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,8 +28,10 @@ func benchOf(sign func(context.Context, chain.BLSPublicKey, chain.Header) (chain
 func TestBenchCountsFromWhenACallWasDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
+		var mu sync.Mutex // guards last: each lane has a goroutine
 		last := map[chain.BLSPublicKey]chain.Slot{}
 		l := benchOf(func(_ context.Context, key chain.BLSPublicKey, h chain.Header) (chain.BLSSignature, error) {
+			mu.Lock()
 			if key == (chain.BLSPublicKey{1}) && len(last) > 0 && last[key] == 0 {
 				t.Error("the lanes do not take turns")
 			}
@@ -36,6 +39,7 @@ func TestBenchCountsFromWhenACallWasDue(t *testing.T) {
 				t.Errorf("slot %d after %d", h.Slot, last[key])
 			}
 			last[key] = h.Slot
+			mu.Unlock()
 			if key == (chain.BLSPublicKey{2}) {
 				return chain.BLSSignature{}, nil
 			}
