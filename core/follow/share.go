@@ -2,6 +2,7 @@ package follow
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/syncer"
@@ -26,12 +27,12 @@ func (f *Follower) ordered(b *batch) {
 	}
 	f.recent = append(f.recent, serving{batch: b, group: s.peer.Group, count: b.Range.Len()})
 	sum := uint64(0)
-	for i := len(f.recent) - 1; i >= 0; i-- {
+	for i, was := range slices.Backward(f.recent) {
 		if sum >= syncer.ShareSpan {
 			f.recent = f.recent[i+1:]
 			return
 		}
-		sum += f.recent[i].count
+		sum += was.count
 	}
 }
 

@@ -210,12 +210,12 @@ func (v *view) span() uint64 { return min(syncer.ShareSpan, uint64(v.target-v.cu
 func (v *view) asked(b syncer.Batch) {
 	v.recent = append(v.recent, b)
 	sum := uint64(0)
-	for i := len(v.recent) - 1; i >= 0; i-- {
+	for i, b := range slices.Backward(v.recent) {
 		if sum >= syncer.ShareSpan {
 			v.recent = v.recent[i+1:]
 			return
 		}
-		sum += v.recent[i].Range.Len()
+		sum += b.Range.Len()
 	}
 }
 
