@@ -61,7 +61,7 @@ func (c *calls) unary(ctx context.Context, method string, req, reply any, cc *gr
 		return next(ctx, method, req, reply, cc, opts...)
 	}
 	start := time.Now()
-	err := uncancelled(ctx, c.fly(ctx, method, func() error { return next(ctx, method, req, reply, cc, opts...) }))
+	err := ended(ctx, c.fly(ctx, method, func() error { return next(ctx, method, req, reply, cc, opts...) }))
 	if err == nil && c.tamper != nil {
 		c.tamper(c.name, method, reply)
 	}
@@ -91,7 +91,7 @@ func (c *calls) fly(ctx context.Context, method string, call func() error) error
 func (c *calls) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	start := time.Now()
 	s, err := next(ctx, desc, cc, method, opts...)
-	err = uncancelled(ctx, err)
+	err = ended(ctx, err)
 	if strings.HasPrefix(method, "/alys.") {
 		c.report(method, start, err)
 	}
@@ -102,15 +102,21 @@ func (c *calls) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 // and each side has its own timer.
 const aheadOfUs = 100 * time.Millisecond
 
-// uncancelled corrects what gRPC says of a call that nobody gave up. Cancelled is also its word for a stream that the
-// plugin's side reset when it reached the deadline first, and for a connection that the host closed after the process
-// died: both would look as if the caller had left.
-func uncancelled(ctx context.Context, err error) error {
-	if status.Code(err) != codes.Canceled || errors.Is(ctx.Err(), context.Canceled) {
+// ended puts into our words what gRPC itself says of a call that ended without an answer and that nobody gave up. When the
+// plugin's side reaches the deadline first it resets the stream, and gRPC tells of the reset: as Cancelled, or as
+// DeadlineExceeded when our timer has rung meanwhile. And it says Cancelled of a connection that the host closed after the
+// process died. Cancelled would look as if the caller had left; what a plugin itself says of a deadline stays.
+func ended(ctx context.Context, err error) error {
+	st := status.Convert(err)
+	cancelled, late := st.Code() == codes.Canceled, st.Code() == codes.DeadlineExceeded && len(st.Details()) == 0
+	if !cancelled && !late || errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < aheadOfUs {
 		return status.FromContextError(context.DeadlineExceeded).Err()
+	}
+	if late {
+		return err
 	}
 	return status.Error(codes.Unavailable, "the plugin's process has ended")
 }
