@@ -210,12 +210,12 @@ func (v *view) span() uint64 { return min(syncer.ShareSpan, uint64(v.target-v.cu
 func (v *view) asked(b syncer.Batch) {
 	v.recent = append(v.recent, b)
 	sum := uint64(0)
-	for i := len(v.recent) - 1; i >= 0; i-- {
+	for i, b := range slices.Backward(v.recent) {
 		if sum >= syncer.ShareSpan {
 			v.recent = v.recent[i+1:]
 			return
 		}
-		sum += v.recent[i].Range.Len()
+		sum += b.Range.Len()
 	}
 }
 
@@ -227,8 +227,7 @@ func (v *view) unserved(id syncer.BatchID) {
 // lately is how many of the heights ordered last are a peer's, and its network's.
 func (v *view) lately(p *standing) (peer, group uint64) {
 	left := v.span()
-	for i := len(v.recent) - 1; i >= 0 && left > 0; i-- {
-		b := v.recent[i]
+	for _, b := range slices.Backward(v.recent) {
 		n := min(b.Range.Len(), left)
 		left -= n
 		if b.Peer == p.ID {
