@@ -28,7 +28,7 @@ const (
 	lying       vice = "lying"       // certificates that do not verify
 	withholding vice = "withholding" // claims blocks and has none
 	truncating  vice = "truncating"  // three blocks, whatever was asked for
-	wrongChain  vice = "wrong chain" // every block of another chain at that height
+	wrongChain  vice = "wrong chain" // every block of another chain from the same genesis, with certificates of its own
 )
 
 // seed is a peer in this process that serves a history over libp2p, as a node would.

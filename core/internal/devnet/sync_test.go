@@ -140,7 +140,7 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 		start := time.Now()
 		h := newHistory(t, binaries, load.blocks, load.transfers)
 		t.Logf("%d blocks (%s) made in %.1f s", load.blocks, load.name, time.Since(start).Seconds())
-		other := newHistory(t, binaries, min(load.blocks, 100), 1) // of the peers on a wrong chain
+		other := signedHistory(t, binaries, min(load.blocks, 600), 1, federationSize) // of the peers on a wrong chain
 		bare := h.bare(binaries, 64)
 		t.Logf("%-46s %7.0f blocks/s", load.name+", bare engine", bare)
 		sequential := 0.0
