@@ -178,11 +178,14 @@ func (h *history) payloads() []chain.ExecutionData {
 	return out
 }
 
-// bare is how fast an engine imports the chain when nothing but a loop drives it: blocks a second.
-func (h *history) bare(bin devnet.Binaries, run int) float64 {
+// bare is how fast an engine imports the chain when nothing but a loop drives it.
+func (h *history) bare(bin devnet.Binaries, run int) course {
 	h.t.Helper()
 	blocks := h.payloads()
-	e := launchEngine(h.t, bin, h.spec).Client.Engine()
+	p := launchEngine(h.t, bin, h.spec)
+	e := p.Client.Engine()
+	before, err := devnet.ReadProcess(p.Pid)
+	check(h.t, err)
 	start := time.Now()
 	for rest := blocks; len(rest) > 0; {
 		n := min(run, len(rest))
@@ -195,7 +198,10 @@ func (h *history) bare(bin devnet.Binaries, run int) float64 {
 		}
 		rest = rest[n:]
 	}
-	return float64(len(blocks)) / time.Since(start).Seconds()
+	took := time.Since(start)
+	after, err := devnet.ReadProcess(p.Pid)
+	check(h.t, err)
+	return course{blocks: h.tip.Header.Height, took: took, engine: after.CPU - before.CPU}
 }
 
 func (h *history) String() string { return fmt.Sprintf("%d blocks", h.tip.Header.Height) }
