@@ -160,6 +160,11 @@ func (m *Machine) imported(ev Imported) {
 
 func (m *Machine) importedOne(p Proposal, own *block.QC) {
 	hash := p.Header.Hash()
+	// A quorum stands behind what came by sync. Beside our safe block it is no old news: a third of the authorities broke
+	// the rules, and going on as if nothing were amiss would leave this node on its branch for ever.
+	if m.stopped() || m.contradicts(p.Header, hash) {
+		return
+	}
 	parent := m.entries[p.Header.Parent]
 	if _, ok := m.screen(p, true); !ok || parent == nil || !parent.verdict.imported() ||
 		parent.header.Height+1 != p.Header.Height || parent.header.Slot >= p.Header.Slot {

@@ -27,23 +27,18 @@ func (f *Follower) ordered(b *batch) {
 	}
 	f.recent = append(f.recent, serving{batch: b, group: s.peer.Group, count: b.Range.Len()})
 	sum := uint64(0)
-	for i, was := range slices.Backward(f.recent) {
+	for i, s := range slices.Backward(f.recent) {
 		if sum >= syncer.ShareSpan {
 			f.recent = f.recent[i+1:]
 			return
 		}
-		sum += was.count
+		sum += s.count
 	}
 }
 
 // unserved forgets a range that a peer was asked for in vain.
 func (f *Follower) unserved(b *batch) {
-	for i, s := range f.recent {
-		if s.batch == b {
-			f.recent = append(f.recent[:i:i], f.recent[i+1:]...)
-			return
-		}
-	}
+	f.recent = slices.DeleteFunc(f.recent, func(s serving) bool { return s.batch == b })
 }
 
 // overShare says why a peer has served enough of late to leave a range to others; empty when it has not, or when nobody
@@ -77,8 +72,7 @@ func (f *Follower) overShare(a syncer.Assign, cursor, target chain.Height) strin
 // ordered now.
 func (f *Follower) lately(p *served, r syncer.Range, span uint64) (own, group uint64) {
 	left := span - min(span, r.Len())
-	for i := len(f.recent) - 1; i >= 0 && left > 0; i-- {
-		s := f.recent[i]
+	for _, s := range slices.Backward(f.recent) {
 		n := min(s.count, left)
 		left -= n
 		if s.batch.Peer == p.peer.ID {

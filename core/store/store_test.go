@@ -358,3 +358,49 @@ func TestClosedStoreRefuses(t *testing.T) {
 		t.Errorf("read: %v", err)
 	}
 }
+
+// What is above the new head is gone on every branch, and can be stored again; what is below stays.
+func TestTruncateForgetsEveryBranchAbove(t *testing.T) {
+	o := options(t)
+	s := open(t, o)
+	line := []*block.Block{testBlock(1, genesis, 1)}
+	for h := chain.Height(2); h <= 5; h++ {
+		line = append(line, testBlock(h, line[len(line)-1].Header.Hash(), 1))
+	}
+	branch := testBlock(4, line[2].Header.Hash(), 2)
+	var refs []chain.Ref
+	for _, b := range append(slices.Clone(line), branch) {
+		must(t, s.InsertBlocks(block.Derived{Block: b, State: []byte("state")}))
+	}
+	for _, b := range line {
+		refs = append(refs, b.Ref())
+	}
+	must(t, s.SetHeads(block.Heads{Head: refs[4], Safe: refs[2], Finalized: refs[0]}, refs))
+	must(t, s.Truncate(block.Heads{Head: refs[2], Safe: refs[2], Finalized: refs[0]}))
+	s = reopen(t, s, o)
+	heads, err := s.Heads()
+	must(t, err)
+	if heads.Head != refs[2] || heads.Safe != refs[2] {
+		t.Errorf("heads are %+v", heads)
+	}
+	for _, b := range []*block.Block{line[3], line[4], branch} {
+		hash := b.Header.Hash()
+		_, body := s.Block(hash)
+		_, state := s.State(hash)
+		_, index := s.Canonical(b.Header.Height)
+		for _, err := range []error{body, state, index} {
+			if !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("block %d: %v", b.Header.Height, err)
+			}
+		}
+	}
+	children, err := s.Children(refs[2].Hash)
+	must(t, err)
+	if len(children) != 0 {
+		t.Errorf("children of the new head: %v", children)
+	}
+	if _, err := s.Block(refs[2].Hash); err != nil {
+		t.Error(err)
+	}
+	must(t, s.InsertBlocks(block.Derived{Block: line[3], State: []byte("state")}))
+}

@@ -56,7 +56,7 @@ type view struct {
 	peers     map[syncer.PeerID]syncer.Peer
 	order     []syncer.PeerID
 	live      map[syncer.BatchID]syncer.Batch
-	avoid     map[chain.Height]syncer.PeerID // who failed last at these heights
+	avoid     map[chain.Height][]syncer.PeerID // who failed for the range that begins here, or was refused
 	lastID    syncer.BatchID
 	completed bool
 }
@@ -65,7 +65,7 @@ func newView() *view {
 	return &view{
 		peers: make(map[syncer.PeerID]syncer.Peer),
 		live:  make(map[syncer.BatchID]syncer.Batch),
-		avoid: make(map[chain.Height]syncer.PeerID),
+		avoid: make(map[chain.Height][]syncer.PeerID),
 	}
 }
 
@@ -91,7 +91,9 @@ func (v *view) see(e syncer.Event) {
 		v.cursor, v.target = e.Tip.Cursor, e.Tip.Target
 	case e.Refused != nil:
 		if b, ok := v.live[e.Refused.Batch]; ok {
-			v.avoid[b.Range.From] = b.Peer
+			if b.HedgeOf == 0 { // else the batch that it hedged has just ended
+				v.shun(b)
+			}
 			delete(v.live, b.ID)
 		}
 	}
@@ -109,7 +111,7 @@ func (v *view) seeBatch(b syncer.Batch) {
 	case syncer.BatchAssigned, syncer.BatchDownloaded:
 		v.live[b.ID] = b
 	case syncer.BatchFailed:
-		v.avoid[b.Range.From] = b.Peer
+		v.shun(b)
 		delete(v.live, b.ID)
 	case syncer.BatchImported:
 		delete(v.live, b.ID)
@@ -117,6 +119,18 @@ func (v *view) seeBatch(b syncer.Batch) {
 	case syncer.BatchCancelled:
 		delete(v.live, b.ID)
 	}
+}
+
+// shun leaves a peer out for a range until everybody who has it was tried.
+func (v *view) shun(b syncer.Batch) {
+	from := b.Range.From
+	v.avoid[from] = append(v.avoid[from], b.Peer)
+	for id, p := range v.peers {
+		if !p.Gone && p.Low <= from && p.Head.Height >= from && !slices.Contains(v.avoid[from], id) {
+			return
+		}
+	}
+	v.avoid[from] = []syncer.PeerID{b.Peer}
 }
 
 func (v *view) decide() []syncer.Order {
@@ -157,7 +171,7 @@ func (v *view) assignment(p syncer.Peer) (syncer.Assign, bool) {
 		return syncer.Assign{}, false
 	}
 	r.To = min(r.To, p.Head.Height)
-	if v.avoid[r.From] == p.ID && v.anotherServes(p.ID, r) {
+	if slices.Contains(v.avoid[r.From], p.ID) && v.anotherServes(p.ID, r) {
 		return syncer.Assign{}, false
 	}
 	return syncer.Assign{Batch: v.lastID + 1, Range: r, Peer: p.ID}, true
@@ -167,7 +181,7 @@ func (v *view) assignment(p syncer.Peer) (syncer.Assign, bool) {
 func (v *view) hedge(p syncer.Peer) (syncer.Assign, bool) {
 	var first syncer.Batch
 	for _, b := range v.live {
-		fits := b.Range.From >= p.Low && b.Range.To <= p.Head.Height && v.avoid[b.Range.From] != p.ID
+		fits := b.Range.From >= p.Low && b.Range.To <= p.Head.Height && !slices.Contains(v.avoid[b.Range.From], p.ID)
 		if b.State != syncer.BatchAssigned || b.HedgeOf != 0 || b.Peer == p.ID || !fits || v.hedged(b.ID) {
 			continue
 		}

@@ -33,7 +33,7 @@ func (n *Node) Processes() []Process {
 		if err != nil || pid == os.Getpid() || !n.owns(pid) {
 			continue
 		}
-		p, err := readProcess(pid)
+		p, err := ReadProcess(pid)
 		if err != nil {
 			continue // it ended just now
 		}
@@ -78,7 +78,8 @@ func (n *Node) owns(pid int) bool {
 // clockTick is the unit of times in /proc/PID/stat: USER_HZ, 100 on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-func readProcess(pid int) (Process, error) {
+// ReadProcess reads what the kernel tells of a process.
+func ReadProcess(pid int) (Process, error) {
 	p := Process{PID: pid}
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -28,16 +28,18 @@ const (
 	lying       vice = "lying"       // certificates that do not verify
 	withholding vice = "withholding" // claims blocks and has none
 	truncating  vice = "truncating"  // three blocks, whatever was asked for
-	wrongChain  vice = "wrong chain" // every block of another chain at that height
+	wrongChain  vice = "wrong chain" // every block of another chain from the same genesis, with certificates of its own
 )
 
 // seed is a peer in this process that serves a history over libp2p, as a node would.
 type seed struct {
 	history *history
 	vice    vice
-	other   *history // of wrongChain
+	other   *history      // of wrongChain
+	each    time.Duration // for one block; 0: as fast as it can
 
-	mu     sync.Mutex // guards served
+	mu     sync.Mutex // guards the rest
+	free   time.Time  // when the line is
 	served int        // blocks
 	run    int        // blocks in the answer that is under way, by the heights asked for
 	next   chain.Height
@@ -103,6 +105,9 @@ func (s *seed) At(ctx context.Context, h chain.Height) (network.Stored, error) {
 		from = s.other
 	case good, lying:
 	}
+	if s.each > 0 && !s.line(ctx) {
+		return network.Stored{}, ctx.Err()
+	}
 	hash, err := from.store.Canonical(h)
 	if err != nil {
 		return network.Stored{}, network.ErrNotFound
@@ -111,6 +116,19 @@ func (s *seed) At(ctx context.Context, h chain.Height) (network.Stored, error) {
 	s.served++
 	s.mu.Unlock()
 	return from.stored(hash)
+}
+
+// line lets one block after the other through, of all answers together, as a thin line does.
+func (s *seed) line(ctx context.Context) bool {
+	s.mu.Lock()
+	now := time.Now()
+	if s.free.Before(now) {
+		s.free = now
+	}
+	s.free = s.free.Add(s.each)
+	wait := s.free.Sub(now)
+	s.mu.Unlock()
+	return pause(ctx, wait)
 }
 
 // ended reports whether a run of questions has had its three blocks.

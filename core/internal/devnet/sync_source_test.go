@@ -36,16 +36,23 @@ type history struct {
 	parent *block.Block // of tip
 	tip    *block.Block
 	nonce  uint64
+	keys   int // the first of the development secrets that sign
 	engine engine.Engine
 }
 
 // newHistory makes a chain of count blocks, with so many transfers in each of them; of 0, one in every tenth.
 func newHistory(t testing.TB, bin devnet.Binaries, count, transfers int) *history {
 	t.Helper()
+	return signedHistory(t, bin, count, transfers, 0)
+}
+
+// signedHistory is newHistory, with development secrets from keys on: those of 0 are the authorities', others are nobody's.
+func signedHistory(t testing.TB, bin devnet.Binaries, count, transfers, keys int) *history {
+	t.Helper()
 	s := spec.DevNodes(federationSize)
 	genesis, err := s.Genesis()
 	check(t, err)
-	h := &history{t: t, spec: s, tip: genesis, engine: launchEngine(t, bin, s).Client.Engine()}
+	h := &history{t: t, spec: s, keys: keys, tip: genesis, engine: launchEngine(t, bin, s).Client.Engine()}
 	h.store, err = store.Open(store.Options{Dir: t.TempDir(), Genesis: genesis.Header.Hash()})
 	check(t, err)
 	t.Cleanup(func() { check(t, h.store.Close()) })
@@ -60,7 +67,7 @@ func newHistory(t testing.TB, bin devnet.Binaries, count, transfers int) *histor
 		}
 		h.grow(first+chain.Slot(i), n)
 	}
-	check(t, h.chain.PutQC(t.Context(), certificateOf(t, h.tip.Header)))
+	check(t, h.chain.PutQC(t.Context(), h.certificate(h.tip.Header)))
 	_, err = h.chain.SetHeads(t.Context(), h.tip.Ref(), h.parent.Ref())
 	check(t, err)
 	return h
@@ -95,7 +102,7 @@ func (h *history) grow(slot chain.Slot, transfers int) {
 	if got := len(data.Payload.Transactions); got != transfers {
 		h.t.Fatalf("block %d has %d transactions, want %d", h.tip.Header.Height+1, got, transfers)
 	}
-	b, err := h.chain.Assemble(parent, slot, certificateOf(h.t, h.tip.Header), data)
+	b, err := h.chain.Assemble(parent, slot, h.certificate(h.tip.Header), data)
 	check(h.t, err)
 	_, err = h.engine.Import(ctx, engine.ImportRequest{
 		Payloads: []chain.ExecutionData{data}, Forkchoice: &engine.Forkchoice{Head: data.Payload.BlockHash},
@@ -138,17 +145,18 @@ func (h *history) transfer(count int) {
 	}
 }
 
-// certificateOf is the certificate that two of the three authorities give a block.
-func certificateOf(t testing.TB, h chain.Header) block.QC {
+// certificate is what two of three give a block.
+func (h *history) certificate(header chain.Header) block.QC {
+	t := h.t
 	t.Helper()
-	hash := h.Hash()
-	if h.Height == 0 {
+	hash := header.Hash()
+	if header.Height == 0 {
 		return consensus.GenesisQC(hash)
 	}
 	qc := block.QC{Block: hash, Signers: block.NewSigners(federationSize)}
 	var signatures []chain.BLSSignature
 	for i := range federationSize - 1 {
-		key, err := bls.ParseSecretKey(spec.DevSecret(i))
+		key, err := bls.ParseSecretKey(spec.DevSecret(h.keys + i))
 		check(t, err)
 		qc.Signers.Set(i)
 		signatures = append(signatures, key.Sign(consensus.ApprovalRoot(hash)))
@@ -170,11 +178,14 @@ func (h *history) payloads() []chain.ExecutionData {
 	return out
 }
 
-// bare is how fast an engine imports the chain when nothing but a loop drives it: blocks a second.
-func (h *history) bare(bin devnet.Binaries, run int) float64 {
+// bare is how fast an engine imports the chain when nothing but a loop drives it.
+func (h *history) bare(bin devnet.Binaries, run int) course {
 	h.t.Helper()
 	blocks := h.payloads()
-	e := launchEngine(h.t, bin, h.spec).Client.Engine()
+	p := launchEngine(h.t, bin, h.spec)
+	e := p.Client.Engine()
+	before, err := devnet.ReadProcess(p.Pid)
+	check(h.t, err)
 	start := time.Now()
 	for rest := blocks; len(rest) > 0; {
 		n := min(run, len(rest))
@@ -187,7 +198,10 @@ func (h *history) bare(bin devnet.Binaries, run int) float64 {
 		}
 		rest = rest[n:]
 	}
-	return float64(len(blocks)) / time.Since(start).Seconds()
+	took := time.Since(start)
+	after, err := devnet.ReadProcess(p.Pid)
+	check(h.t, err)
+	return course{blocks: h.tip.Header.Height, took: took, engine: after.CPU - before.CPU}
 }
 
 func (h *history) String() string { return fmt.Sprintf("%d blocks", h.tip.Header.Height) }

@@ -18,6 +18,7 @@ var (
 	syncKilled = flag.Int("devnet.synckilled", 400, "blocks of the sync in which processes are killed")
 	syncKills  = flag.Int("devnet.synckills", 3, "kill -9 of node, engine and strategy in that sync, in turn")
 	syncFar    = flag.Duration("devnet.syncrtt", 50*time.Millisecond, "round trip to the peers of the distant rows")
+	syncBad    = flag.Bool("devnet.syncbad", false, "measure with weak and with bad peers as well")
 	syncRows   = flag.String("devnet.syncrows", "", "measure only the rows whose name has this text")
 )
 
@@ -43,9 +44,8 @@ type course struct {
 	blocks chain.Height
 	took   time.Duration
 	stages map[string]int // how often each was seen
-	engine time.Duration  // CPU that the engine used
+	engine time.Duration  // CPU that it used
 	node   time.Duration
-	looked int
 }
 
 func (c course) rate() float64 { return float64(c.blocks) / c.took.Seconds() }
@@ -69,7 +69,6 @@ func watchSync(t *testing.T, n *devnet.Node, h *history) course {
 			first, from, before = s.Head.Height, time.Now(), cpu(n)
 		}
 		c.stages[s.Sync.Stage]++
-		c.looked++
 		pause(t.Context(), 20*time.Millisecond)
 		if s.Head.Height < goal {
 			return false
@@ -95,6 +94,38 @@ func cpu(n *devnet.Node) map[string]time.Duration {
 	return out
 }
 
+// row is one measurement: who serves, how far away, and which strategy asks.
+type row struct {
+	name     string
+	strategy string
+	peers    []vice
+	rtt      time.Duration
+	limit    int // blocks a second that a peer serves; 0: as fast as it can
+}
+
+// rows are pairs: each of the strategy parallel comes after the same one of sequential.
+func rows() []row {
+	var out []row
+	add := func(name string, r row) {
+		for _, r.strategy = range []string{"sequential", "parallel"} {
+			r.name = r.strategy + name
+			out = append(out, r)
+		}
+	}
+	three := []vice{good, good, good}
+	add("", row{peers: three})
+	add(fmt.Sprintf(", %s away", *syncFar), row{peers: three, rtt: *syncFar})
+	if !*syncBad {
+		return out
+	}
+	six := []vice{good, good, good, good, good, good}
+	add(", 6 peers of 100 blocks/s", row{peers: six, limit: 100})
+	for _, v := range []vice{slow, lying, withholding, truncating, wrongChain} {
+		add(fmt.Sprintf(", 2 of 6 %s", v), row{peers: []vice{v, v, good, good, good, good}})
+	}
+	return out
+}
+
 // TestEndToEndSyncAgainstTheBareEngine syncs a full node from genesis, of processes, over libp2p, and shows how fast beside
 // the same engine with nothing but a loop over the same blocks. Times are for `make bench` to show.
 func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
@@ -109,41 +140,54 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 		start := time.Now()
 		h := newHistory(t, binaries, load.blocks, load.transfers)
 		t.Logf("%d blocks (%s) made in %.1f s", load.blocks, load.name, time.Since(start).Seconds())
+		other := signedHistory(t, binaries, min(load.blocks, 600), 1, federationSize) // of the peers on a wrong chain
 		bare := h.bare(binaries, 64)
-		t.Logf("%-34s %7.0f blocks/s", load.name+", bare engine", bare)
-		rates := map[string]float64{}
-		for _, row := range []struct {
-			strategy string
-			rtt      time.Duration
-		}{{"sequential", 0}, {"parallel", 0}, {"sequential", *syncFar}, {"parallel", *syncFar}} {
-			name := fmt.Sprintf("%s, %s", load.name, row.strategy)
-			if row.rtt > 0 {
-				name += fmt.Sprintf(", %s away", row.rtt)
-			}
+		show(t, load.name+", bare engine", bare, bare)
+		sequential := 0.0
+		for _, r := range rows() {
+			name := load.name + ", " + r.name
 			if !strings.Contains(name, *syncRows) {
 				continue
 			}
-			var seeds []string
-			for i := range 3 {
-				address := startSeed(t, &seed{history: h}, i)
-				if row.rtt > 0 {
-					address = far(t, address, row.rtt/2)
-				}
-				seeds = append(seeds, address)
-			}
-			n := follower(t, h, row.strategy, seeds)
-			c := watchSync(t, n, h)
-			rates[name] = c.rate()
+			c := measure(t, h, other, r)
 			show(t, name, c, bare)
-			if row.strategy == "parallel" {
-				sequential := strings.Replace(name, "parallel", "sequential", 1)
-				if r := rates[sequential]; r > 0 {
-					t.Logf("%-34s %.2f of sequential", "", c.rate()/r)
-				}
+			if r.strategy == "sequential" {
+				sequential = c.rate()
+			} else if sequential > 0 {
+				t.Logf("%-46s %.2f of sequential", "", c.rate()/sequential)
 			}
-			n.Stop()
 		}
+		show(t, load.name+", bare engine again", h.bare(binaries, 64), bare)
 	}
+}
+
+// show prints a row. CPU tells more than the rate where peers and node share the machine: it is taken by whoever needs it.
+func show(t *testing.T, name string, c, bare course) {
+	t.Helper()
+	of := func(used time.Duration) string {
+		return fmt.Sprintf("%.2f cores, %.2f ms a block", used.Seconds()/c.took.Seconds(), 1000*used.Seconds()/float64(c.blocks))
+	}
+	t.Logf("%-46s %7.0f blocks/s, %.2f of bare; engine %s; node %s; seen %v", name, c.rate(), c.rate()/bare.rate(), of(c.engine), of(c.node), c.stages)
+}
+
+func measure(t *testing.T, h, other *history, r row) course {
+	t.Helper()
+	var addresses []string
+	for i, v := range r.peers {
+		s := &seed{history: h, vice: v, other: other}
+		if r.limit > 0 {
+			s.each = time.Second / time.Duration(r.limit)
+		}
+		address := startSeed(t, s, i)
+		if r.rtt > 0 {
+			address = far(t, address, r.rtt/2)
+		}
+		addresses = append(addresses, address)
+	}
+	n := follower(t, h, r.strategy, addresses)
+	c := watchSync(t, n, h)
+	n.Stop()
+	return c
 }
 
 // TestEndToEndSyncWhileProcessesAreKilled kills node, engine and strategy again and again while the node syncs. It ends with
@@ -205,11 +249,4 @@ func TestEndToEndSyncWhileProcessesAreKilled(t *testing.T) {
 	if len(blocks) < int(goal)-2 {
 		t.Errorf("%d blocks are safe, want %d", len(blocks), goal-1)
 	}
-}
-
-// show prints a row.
-func show(t *testing.T, name string, c course, bare float64) {
-	t.Helper()
-	t.Logf("%-34s %7.0f blocks/s, %.2f of bare; cores: engine %.2f, node %.2f; seen %v", name, c.rate(), c.rate()/bare,
-		c.engine.Seconds()/c.took.Seconds(), c.node.Seconds()/c.took.Seconds(), c.stages)
 }

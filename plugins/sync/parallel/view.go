@@ -227,8 +227,7 @@ func (v *view) unserved(id syncer.BatchID) {
 // lately is how many of the heights ordered last are a peer's, and its network's.
 func (v *view) lately(p *standing) (peer, group uint64) {
 	left := v.span()
-	for i := len(v.recent) - 1; i >= 0 && left > 0; i-- {
-		b := v.recent[i]
+	for _, b := range slices.Backward(v.recent) {
 		n := min(b.Range.Len(), left)
 		left -= n
 		if b.Peer == p.ID {
