@@ -35,7 +35,7 @@ node {
   stop_timeout = "10s"
 }
 
-# Without this block the node is a full node. Keys that are left out are each one that the signer holds.
+# How the node signs: without this block, with each authority key that its signer holds. Keys that are left out are each one that the signer holds.
 validator {
   enabled              = true
   approval_key         = "0x97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"

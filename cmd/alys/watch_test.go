@@ -231,8 +231,13 @@ func TestPlainLinesAsJSON(t *testing.T) {
 }
 
 func TestWatchEndsWhenNobodyReads(t *testing.T) {
-	closed, _ := os.CreateTemp(t.TempDir(), "")
-	closed.Close()
+	closed, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
 	c := admin.NewClient("nowhere")
 	if err := watchPlain(t.Context(), c, &reporter{out: closed}, federationOfThree()); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)

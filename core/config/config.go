@@ -13,7 +13,7 @@ type Config struct {
 	Hash string // 64 hex digits over every value; equal when the configurations mean the same
 
 	Node       Node
-	Validator  *Validator // nil: a full node
+	Validator  *Validator // nil: signs with whatever authority keys the signer holds
 	Chain      Chain
 	Plugins    []*Plugin // in the order of the files
 	Roles      []Role    // signer, engine, sync; a narrowed signer role after another by purpose
@@ -79,7 +79,7 @@ type Node struct {
 	StopTimeout time.Duration `json:"stop_timeout"`
 }
 
-// Validator is the block `validator`: this node is an authority.
+// Validator is the block `validator`: how this node signs.
 type Validator struct {
 	Enabled        bool          `json:"enabled"`
 	ApprovalKey    string        `json:"approval_key"` // 96 hex digits; empty: every authority key that the signer holds

@@ -66,8 +66,8 @@ func nodeBlock() block {
 }
 
 func validatorBlock() block {
-	return block{name: "validator", doc: "Makes this node an authority; without the block it is a full node.", fields: []field{
-		arg("enabled", schema.Bool, "true", "False keeps the block and runs a full node."),
+	return block{name: "validator", doc: "How this node signs. Without the block it signs with each authority key that its signer holds; one without a signer is a full node.", fields: []field{
+		arg("enabled", schema.Bool, "true", "False: a full node, whatever the signer holds."),
 		arg("approval_key", schema.String, `""`, "BLS public key to approve with; by default each authority key that the signer holds.", orEmpty(blsKey)),
 		arg("bitcoin_key", schema.String, `""`, "Public key to sign Bitcoin payments with; by default each federation key that the signer holds.", orEmpty(bitcoinKey)),
 		arg("fee_address", schema.String, `""`, "Account that gets this member's share of the fees; by default the spec's.", orEmpty(address)),

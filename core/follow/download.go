@@ -98,11 +98,7 @@ func (f *Follower) loaded(b *batch, got answer) {
 	b.State = syncer.BatchDownloaded
 	f.buffered += got.bytes
 	f.tell(b, 0)
-	if f.opt.Behind {
-		look(f.wake)
-	} else {
-		look(f.fresh)
-	}
+	look(f.fresh)
 }
 
 // look tells the importer or the verifier that there may be work.

@@ -80,12 +80,9 @@ type Options struct {
 	Heads    func() (head, safe chain.Ref)
 	Has      func(chain.Hash) bool    // whether a block is stored
 	Check    func(*block.Block) error // whether a body is its header's; pure, called from any goroutine
-	// Behind is for measurements: a batch is verified when its turn to be imported has come, by one goroutine. Otherwise it
-	// is as soon as it is downloaded, by as many as there are processors, while the engine executes those before it.
-	Behind  bool
-	Publish func(syncer.Event) // to the strategy that has the wheel; must not block
-	Log     hclog.Logger
-	Now     func() time.Time // nil: time.Now
+	Publish  func(syncer.Event)       // to the strategy that has the wheel; must not block
+	Log      hclog.Logger
+	Now      func() time.Time // nil: time.Now
 }
 
 // Follower carries out orders. Its methods may be called from any goroutine.

@@ -30,9 +30,7 @@ func (f *Follower) Run(ctx context.Context) error {
 		f.stop()
 		f.loads.Wait()
 	}()
-	if !f.opt.Behind {
-		f.loads.Go(func() { f.verifyAll(ctx) })
-	}
+	f.loads.Go(func() { f.verifyAll(ctx) })
 	pause := time.NewTimer(time.Hour)
 	defer pause.Stop()
 	for {
@@ -134,8 +132,8 @@ func runOf(blocks []*block.Block) int {
 func (f *Follower) nextBatch(ctx context.Context, l *line) bool {
 	for {
 		b := f.due(l)
-		if b == nil || !b.sound && !f.verify(b) {
-			return false // or a bad one was refused, and is looked for again when its range has come
+		if b == nil {
+			return false
 		}
 		blocks, err := f.joined(ctx, b, l)
 		switch {
@@ -160,7 +158,7 @@ func (f *Follower) due(l *line) *batch {
 	next := max(cursor, l.last.Height) + 1
 	for _, b := range f.batches {
 		switch {
-		case b.State != syncer.BatchDownloaded || !b.sound && !f.opt.Behind || b == l.batch || l.holds(b):
+		case b.State != syncer.BatchDownloaded || !b.sound || b == l.batch || l.holds(b):
 		case b.Range.To <= cursor: // consensus was faster
 			f.end(b, syncer.BatchImported, "")
 		case b.Range.From <= next && next <= b.Range.To:

@@ -8,9 +8,6 @@ import (
 	"github.com/alys-node/alys/sdk/syncer"
 )
 
-// muchSlower is by how much another peer may be slower and still count as one that could serve (decision 13).
-const muchSlower = 8
-
 // serving is a range that was ordered and did not fail.
 type serving struct {
 	batch *batch
@@ -91,5 +88,5 @@ func (f *Follower) couldServe(p, insteadOf *served, r syncer.Range) bool {
 	if p.peer.Low > r.From || p.peer.Head.Header.Height < r.To || p.failing {
 		return false
 	}
-	return p.bytesPerSecond == 0 || insteadOf.bytesPerSecond/muchSlower <= p.bytesPerSecond
+	return p.bytesPerSecond == 0 || insteadOf.bytesPerSecond/syncer.MuchSlower <= p.bytesPerSecond
 }

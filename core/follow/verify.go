@@ -66,9 +66,6 @@ func (f *Follower) verify(b *batch) bool {
 // bodies checks that every body is its header's.
 func (f *Follower) bodies(blocks []*block.Block) error {
 	workers := runtime.GOMAXPROCS(0)
-	if f.opt.Behind {
-		workers = 1
-	}
 	var wg sync.WaitGroup
 	wrong := make(chan error, workers)
 	for part := range slices.Chunk(blocks, (len(blocks)+workers-1)/workers) {

@@ -87,7 +87,7 @@ type Node struct {
 
 	mu     sync.Mutex
 	driver *driver.Driver // guarded by mu; nil until consensus runs
-	twin   *doppelganger  // guarded by mu; nil without peers, and until consensus runs
+	doppel *doppelganger  // guarded by mu; nil without peers, and until consensus runs
 	self   []chain.BLSPublicKey
 }
 

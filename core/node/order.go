@@ -114,12 +114,12 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 		return nil, err
 	}
 	var approver driver.Signer = &authority{guard: n.guard, route: n.routes.approvals, holds: n.live.holds, slotTime: n.spec.SlotDuration}
-	var twin *doppelganger
+	var doppel *doppelganger
 	if n.network != nil {
-		if twin, err = n.newDoppelganger(ctx, self, approver); err != nil {
+		if doppel, err = n.newDoppelganger(ctx, self, approver); err != nil {
 			return nil, err
 		}
-		approver = twin
+		approver = doppel
 	}
 	head, safe, _ := n.chain.Heads()
 	d := driver.New(driver.Options{
@@ -128,7 +128,7 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 		Signer: approver,
 	})
 	n.mu.Lock()
-	n.driver, n.self, n.twin = d, self, twin
+	n.driver, n.self, n.doppel = d, self, doppel
 	n.mu.Unlock()
 	n.metrics.Height.WithLabelValues("head").Set(float64(head.Height))
 	n.metrics.Height.WithLabelValues("safe").Set(float64(safe.Height))

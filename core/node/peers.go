@@ -118,7 +118,7 @@ func (n *Node) consensus() *driver.Driver {
 func (n *Node) doppelganger() *doppelganger {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.twin
+	return n.doppel
 }
 
 // sending is where consensus sends.

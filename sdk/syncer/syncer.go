@@ -25,6 +25,10 @@ var (
 // ShareSpan is how many heights the host looks back over when it judges what a peer has served (see Assign).
 const ShareSpan = 4096
 
+// MuchSlower is by how much another peer may be slower and still count as one that could be given an order in place of
+// another (see Assign).
+const MuchSlower = 8
+
 // Epoch numbers the sessions of a route: a swap starts the next one.
 type Epoch uint64
 
@@ -141,7 +145,7 @@ type Order struct {
 //
 // The host refuses one that would let a peer, or a Group, serve more than half of the last ShareSpan heights that were
 // ordered and did not fail (or of what is wanted, if that is less) while another peer that served less could be given the
-// same order.
+// same order: one that has the range, did not fail last, and is not more than MuchSlower times slower.
 type Assign struct {
 	Batch BatchID
 	Range Range // at most 1,024 heights

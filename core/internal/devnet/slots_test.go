@@ -54,8 +54,8 @@ func scheduled(t *testing.T, nodes []*devnet.Node, slots ...slotEntry) *spec.Spe
 // that its spec names, of 1,500 ms. The figures are told; that the change loses no slot's place and everybody has one chain
 // is what must hold.
 func TestEndToEndSlots(t *testing.T) {
-	if *slots == 0 {
-		t.Skip("run with -devnet.slots 500")
+	if *slots < 100 { // too few for figures, which need the machine for themselves
+		t.Parallel()
 	}
 	for _, count := range []int{3, 4} {
 		t.Run(fmt.Sprintf("%d nodes", count), func(t *testing.T) {

@@ -18,8 +18,6 @@ const (
 	smallest = 16
 	// first is the heights of a batch before anything was measured.
 	first = 64
-	// muchSlower is by how much a peer may be slower and still be one that others leave a share to, as for the host.
-	muchSlower = 8
 	// slow is how much longer than expected a batch may take before another peer is asked too.
 	slow = 2
 	// hedgeAfter is the shortest time after which another peer is asked.
@@ -127,7 +125,7 @@ func (v *view) share(p *standing, from chain.Height) uint64 {
 	mine, ours := v.lately(p)
 	left := v.MaxBatch
 	for _, other := range v.peers {
-		if other.ID == p.ID || !v.good(other, from) || muchSlower*other.speed() < p.speed() {
+		if other.ID == p.ID || !v.good(other, from) || syncer.MuchSlower*other.speed() < p.speed() {
 			continue
 		}
 		left = min(left, half-min(half, mine))
