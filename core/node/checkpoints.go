@@ -258,7 +258,7 @@ func CheckEngine(ctx context.Context, c *config.Config, checked *Checked) error 
 }
 
 func (a *archive) askEngine(ctx context.Context, g *host.Generation, checked *Checked) error {
-	for _, h := range a.checkpoints() {
+	for _, h := range a.checkpoints()[1:] { // genesis is no payload
 		if checked.Bad > 0 && h >= checked.Bad {
 			return nil
 		}
