@@ -41,10 +41,14 @@ func TestATraceGoesOnInThePlugin(t *testing.T) {
 	}
 }
 
-// bulky takes every transaction and has one that is too large.
-type bulky struct{ *enginetest.Memory }
+// bulky takes every transaction and has one of so many bytes.
+type bulky struct {
+	*enginetest.Memory
 
-func (bulky) AddTransactions(_ context.Context, txs [][]byte) ([]engine.AddResult, error) {
+	pending int
+}
+
+func (*bulky) AddTransactions(_ context.Context, txs [][]byte) ([]engine.AddResult, error) {
 	out := make([]engine.AddResult, len(txs))
 	for i := range out {
 		out[i].Code = engine.AddAdded
@@ -52,8 +56,8 @@ func (bulky) AddTransactions(_ context.Context, txs [][]byte) ([]engine.AddResul
 	return out, nil
 }
 
-func (bulky) PendingTransactions(context.Context, int) ([][]byte, error) {
-	return [][]byte{make([]byte, wire.MaxMessageBytes+1)}, nil
+func (b *bulky) PendingTransactions(context.Context, int) ([][]byte, error) {
+	return [][]byte{make([]byte, b.pending)}, nil
 }
 
 func TestMessagesAreLimitedInBothDirections(t *testing.T) {
@@ -61,10 +65,15 @@ func TestMessagesAreLimitedInBothDirections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pool engine.EngineWithPool = plugintest.Serve(t, bulky{m}).Engine()
+	plugin := &bulky{Memory: m, pending: 32 << 20}
+	var pool engine.EngineWithPool = plugintest.Serve(t, plugin).Engine()
 	if _, err := pool.AddTransactions(t.Context(), [][]byte{bytes.Repeat([]byte{1}, 32<<20)}); err != nil {
 		t.Errorf("32 MiB to the plugin: %v", err)
 	}
+	if got, err := pool.PendingTransactions(t.Context(), 1); err != nil || len(got) != 1 || len(got[0]) != 32<<20 {
+		t.Errorf("32 MiB from the plugin: %d transactions, %v", len(got), err)
+	}
+	plugin.pending = wire.MaxMessageBytes + 1
 	for name, call := range map[string]func() error{
 		"to the plugin": func() error {
 			_, err := pool.AddTransactions(t.Context(), [][]byte{make([]byte, wire.MaxMessageBytes+1)})
