@@ -30,13 +30,9 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// build builds with the Makefile's flags, so that what it compiled is used again. With ALYS_COVER set the programs count
-// the lines that they run.
+// build builds with the Makefile's flags, so that what it compiled is used again.
 func build(bin string) error {
 	args := []string{"build", "-trimpath", "-ldflags", "-s -w -X main.version=v1.2.3-test"}
-	if os.Getenv("ALYS_COVER") != "" {
-		args = append(args, "-cover", "-coverpkg", "github.com/alys-node/alys/...")
-	}
 	for output, source := range map[string]string{
 		"alys":                         ".",
 		"plugins/alys-signer-local":    "../../plugins/signer/local",

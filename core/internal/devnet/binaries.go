@@ -2,7 +2,6 @@ package devnet
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 )
@@ -17,8 +16,7 @@ type Binaries struct {
 	Halt    string // a node that halts where Node.HaltAt says
 }
 
-// Build builds the node, the built-in plugins of a development chain, and what tests need beside them, into dir. With ALYS_COVER set
-// they count the lines that they run (go build -cover; they write to GOCOVERDIR).
+// Build builds the node, the built-in plugins of a development chain, and what tests need beside them, into dir.
 func Build(dir string) (Binaries, error) {
 	b := Binaries{
 		Alys: filepath.Join(dir, "alys"), Plugins: filepath.Join(dir, "plugins"),
@@ -33,11 +31,7 @@ func Build(dir string) (Binaries, error) {
 		filepath.Join(b.Plugins, "alys-sync-sequential"): "plugins/sync/sequential",
 		filepath.Join(b.Plugins, "alys-sync-parallel"):   "plugins/sync/parallel",
 	} {
-		args := []string{"build", "-trimpath", "-o", output}
-		if os.Getenv("ALYS_COVER") != "" {
-			args = append(args, "-cover", "-coverpkg", module+"/...")
-		}
-		if out, err := exec.Command("go", append(args, module+"/"+source)...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-trimpath", "-o", output, module+"/"+source).CombinedOutput(); err != nil {
 			return b, fmt.Errorf("build %s: %w\n%s", source, err, out)
 		}
 	}
