@@ -110,6 +110,15 @@ func describeModule(kind, name, module string) (*newModule, error) {
 	return m, checkEmpty(m.Dir)
 }
 
+// Suite is the command that holds the program to the whole suite. A signer needs a key for it.
+func (m *newModule) Suite() string {
+	line := "alys plugin test ./" + m.Program
+	if m.Kind == lifecycle.Signer {
+		line += " --config test.hcl"
+	}
+	return line
+}
+
 func isKind(kind string) bool { return slices.Contains(kindNames(), kind) }
 
 func kindNames() []string {
@@ -242,7 +251,7 @@ func (m *newModule) explain(cmd *cobra.Command, files []file, tidied error) {
 	if tidied != nil {
 		_, _ = fmt.Fprintln(w, "  go mod tidy")
 	}
-	_, _ = fmt.Fprintf(w, "  go test ./...\n  go build -o %s .\n", m.Program)
+	_, _ = fmt.Fprintf(w, "  go test ./...\n  go build -o %s .\n  %s\n", m.Program, m.Suite())
 	if tidied != nil {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "\nWarning: %v\n", tidied)
 	}

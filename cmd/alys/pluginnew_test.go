@@ -90,6 +90,7 @@ func TestANewPluginPasses(t *testing.T) {
 				return string(out)
 			}
 			alys := filepath.Join(built, "bin", "alys")
+			t.Setenv("PATH", filepath.Dir(alys)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			told := do(".", alys, "plugin", "new", kind, "mine", "--sdk", root)
 			for line := range strings.SplitSeq(told[strings.Index(told, "\n  cd mine\n")+len("\n  cd mine\n"):], "\n") {
 				if line = strings.TrimSpace(line); line != "" {

@@ -27,9 +27,10 @@ type process struct {
 	keys       atomic.Pointer[[]signer.Key] // what a signer listed last
 	rpc        atomic.Pointer[string]       // where an engine's wallet RPC listens
 
-	crashed   chan struct{}
-	crashOnce sync.Once
-	crash     error // what it died of first; set before crashed is closed
+	mu     sync.Mutex
+	deaths int           // guarded by mu, as the fields below
+	next   chan struct{} // closed and replaced when the process dies
+	crash  error         // what it died of last
 }
 
 // Plugin implements swap.Process.
@@ -38,17 +39,18 @@ func (p *process) Plugin() swap.PluginID { return p.id }
 // Generation implements swap.Process.
 func (p *process) Generation() swap.Generation { return p.generation }
 
-// Crashed implements swap.Process.
-func (p *process) Crashed() <-chan struct{} { return p.crashed }
+// Deaths implements swap.Process.
+func (p *process) Deaths() (int, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.deaths, p.next
+}
 
 // Crash implements swap.Process.
 func (p *process) Crash() error {
-	select {
-	case <-p.crashed:
-		return p.crash
-	default:
-		return nil
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.crash
 }
 
 // Close implements swap.Process.
@@ -58,9 +60,14 @@ func (p *process) Close(ctx context.Context) error {
 }
 
 func (p *process) changed(s host.State) {
-	if s.Restarts > 0 || s.Phase == host.PhaseRestarting || s.Phase == host.PhaseBroken {
-		p.crashOnce.Do(func() { p.crash = s.Reason; close(p.crashed) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.Restarts <= p.deaths {
+		return
 	}
+	p.deaths, p.crash = s.Restarts, s.Reason
+	close(p.next)
+	p.next = make(chan struct{})
 }
 
 func (p *process) routeID() route.ID {
@@ -175,7 +182,7 @@ func (l *launcher) Launch(ctx context.Context, r swap.LaunchRequest) (swap.Proce
 	if err != nil {
 		return nil, err
 	}
-	p := &process{id: r.Block.ID, generation: r.Generation, started: time.Now(), crashed: make(chan struct{})}
+	p := &process{id: r.Block.ID, generation: r.Generation, started: time.Now(), next: make(chan struct{})}
 	p.instance, err = l.host.Supervise(ctx, block, host.Digest(digestPrefix+r.Block.Digest), host.Hooks{
 		Ready:   func(ctx context.Context, g *host.Generation) error { return l.attached(ctx, p, g.Client()) },
 		Changed: p.changed,

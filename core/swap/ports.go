@@ -11,9 +11,10 @@ type Process interface {
 	Plugin() PluginID
 	// Generation counts the processes over the life of the data folder.
 	Generation() Generation
-	// Crashed is closed when the process has died by itself for the first time, even if the host restarts it.
-	Crashed() <-chan struct{}
-	// Crash says, once Crashed is closed, what the process died of; nil when nobody knows.
+	// Deaths counts how often the process has died by itself, though the host starts it again; next is closed at the next
+	// time.
+	Deaths() (n int, next <-chan struct{})
+	// Crash says what the process died of last; nil when it never did, or nobody knows.
 	Crash() error
 	// Close drains and ends the process. It returns when nothing is left of it. It is idempotent.
 	Close(ctx context.Context) error

@@ -15,10 +15,16 @@ type watch struct {
 	roles     []Role
 	since     time.Time
 	seats     []seat
-	fresh     []*running // newcomers in places that answer: their crash flips back
+	fresh     []newcomer // whose crash flips back
 	over      chan struct{}
 	once      sync.Once
 	fault     string // found at the flip
+}
+
+// newcomer is a process that got a place that answers, or the place of the primary. It may have run before, as a shadow.
+type newcomer struct {
+	*running
+	deaths int // before it got the place
 }
 
 // seat is a primary or canary whose calls are counted.
@@ -50,8 +56,9 @@ func (c *Controller) fill(w *watch) {
 			if now == nil || p.position == Shadow {
 				continue
 			}
-			if _, known := c.answering(w.old, role)[now]; !known {
-				w.fresh = append(w.fresh, now)
+			if !c.answering(w.old, role)[now] || p.position == Primary && now != old {
+				n, _ := now.proc.Deaths()
+				w.fresh = append(w.fresh, newcomer{now, n})
 			}
 			if p.position == Fallback || now == old {
 				continue
@@ -69,8 +76,13 @@ func (c *Controller) fill(w *watch) {
 func (c *Controller) follow(ctx context.Context, w *watch, wg *sync.WaitGroup) {
 	for _, r := range w.fresh {
 		wg.Go(func() {
+			n, next := r.proc.Deaths()
+			if n > r.deaths {
+				c.wake()
+				return
+			}
 			select {
-			case <-r.proc.Crashed():
+			case <-next:
 				c.wake()
 			case <-w.over:
 			case <-ctx.Done():
@@ -85,10 +97,8 @@ func (w *watch) judge(p Probation, now time.Time) (breach string, over bool) {
 		return w.fault, false
 	}
 	for _, r := range w.fresh {
-		select {
-		case <-r.proc.Crashed():
+		if n, _ := r.proc.Deaths(); n > r.deaths {
 			return fmt.Sprintf("%s crashed", r.block.ID) + because(r.proc.Crash()), false
-		default:
 		}
 	}
 	enough := true

@@ -205,6 +205,37 @@ func TestCrashOfTheNewOneFlipsBackAtOnce(t *testing.T) {
 	})
 }
 
+// A migration's step gives a plugin that runs already a greater place: what it died of before is not held against it, and
+// a death in the new place is.
+func TestCrashOfAPromotedPluginFlipsBackAtOnce(t *testing.T) {
+	local, second := plugin("signer.local"), plugin("signer.second")
+	for name, before := range map[string]swap.Route{
+		"a shadow":   {Primary: local, Shadow: &second},
+		"a canary":   {Primary: local, Canary: &swap.Canary{Plugin: second, Percent: 90}},
+		"a fallback": {Primary: local, Fallback: &second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				c := w.start(wants("1", map[swap.Role]swap.Route{"signer": before}))
+				w.run(c)
+				w.find("second").crash()
+				synctest.Wait()
+				mustApply(t, c, wants("1", map[swap.Role]swap.Route{"signer": {Primary: second, Fallback: &local}}))
+				pass(time.Second)
+				if got := w.serves("signer"); got != "second-1" {
+					t.Fatalf("answered by %q, want the promoted one", got)
+				}
+				w.find("second").crash()
+				synctest.Wait()
+				if got := w.serves("signer"); got != "local-1" {
+					t.Errorf("answered by %q, want the old primary", got)
+				}
+			})
+		})
+	}
+}
+
 func TestSlowNewcomerFlipsBack(t *testing.T) {
 	inProbation(t, func(t *testing.T, w *world, c *swap.Controller) {
 		w.find("second").turn("ok", 30*time.Millisecond)

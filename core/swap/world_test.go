@@ -124,7 +124,7 @@ func (w *world) Launch(ctx context.Context, r swap.LaunchRequest) (swap.Process,
 			w.t.Errorf("generation %d of %s after %d", r.Generation, r.Block.ID, p.generation)
 		}
 	}
-	p := &process{block: r.Block, generation: r.Generation, crashed: make(chan struct{}), answer: "ok"}
+	p := &process{block: r.Block, generation: r.Generation, next: make(chan struct{}), answer: "ok"}
 	w.procs = append(w.procs, p)
 	return p, nil
 }
@@ -214,10 +214,11 @@ func (w *world) serves(r swap.Role) string {
 type process struct {
 	block      swap.Block
 	generation swap.Generation
-	crashed    chan struct{}
-	why        error // set before crashed is closed
+	why        error // set before a crash
 
 	mu     sync.Mutex
+	deaths int
+	next   chan struct{}
 	closed bool
 	answer string
 	delay  time.Duration
@@ -226,7 +227,6 @@ type process struct {
 
 func (p *process) Plugin() swap.PluginID       { return p.block.ID }
 func (p *process) Generation() swap.Generation { return p.generation }
-func (p *process) Crashed() <-chan struct{}    { return p.crashed }
 func (p *process) Crash() error                { return p.why }
 func (p *process) name() string                { return fmt.Sprintf("%s#%d", p.block.ID.Label, p.generation) }
 
@@ -249,7 +249,19 @@ func (p *process) isClosed() bool {
 	return p.closed
 }
 
-func (p *process) crash() { close(p.crashed) }
+func (p *process) Deaths() (int, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.deaths, p.next
+}
+
+func (p *process) crash() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaths++
+	close(p.next)
+	p.next = make(chan struct{})
+}
 
 // turn makes the process answer otherwise from now on.
 func (p *process) turn(answer string, delay time.Duration) {
