@@ -62,12 +62,15 @@ func Call[C, R any](ctx context.Context, r *Route[C], req Request, do func(conte
 	asked := make([]*entry[C], 0, 3)
 	order := v.order(req)
 	for _, a := range order {
+		started := time.Now()
 		reply, answer, err := ask(ctx, r, a, a.percent*budget/100, do, opts)
 		asked = append(asked, a.entry)
 		if err == nil {
 			r.answered(v, a.position, v.missedPrimary(asked, a.entry))
 			if answer == nil {
-				sampleOthers(ctx, r, v, sampling[C, R]{req: req, do: do, opts: opts, used: a.entry, reply: reply, asked: asked, timeout: budget})
+				sampleOthers(ctx, r, v, sampling[C, R]{
+					req: req, do: do, opts: opts, used: a.entry, took: time.Since(started), reply: reply, asked: asked, timeout: budget,
+				})
 			}
 			return reply, answer
 		}

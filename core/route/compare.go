@@ -22,7 +22,9 @@ type Comparison struct {
 	Other    ID
 	Position Position // of Other
 	Verdict  Verdict
-	Unsound  bool // the reply of Other failed the host's check: the disagreement is its own fault
+	Took     time.Duration // of Other, from its start or, for a write, from the write's; 0: it did not answer
+	UsedTook time.Duration // of Used, measured in the same way
+	Unsound  bool          // the reply of Other failed the host's check: the disagreement is its own fault
 	Reason   string
 }
 

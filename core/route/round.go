@@ -28,6 +28,7 @@ type lane[C, R any] struct {
 	done     chan struct{} // closed when out is set
 	out      outcome[R]
 	finished bool // guarded by round.mu, as the fields below
+	took     time.Duration
 	late     bool // the caller gave up waiting: counted as no answer already
 	compared bool
 	verdict  Verdict
@@ -46,7 +47,7 @@ func (rd *round[C, R]) lane(a attempt[C]) *lane[C, R] {
 // finish takes what a plugin made of the write.
 func (rd *round[C, R]) finish(r *Route[C], l *lane[C, R], o outcome[R]) {
 	rd.mu.Lock()
-	l.out, l.finished = o, true
+	l.out, l.finished, l.took = o, true, time.Since(rd.started)
 	late := l.late
 	rd.mu.Unlock()
 	if late {
@@ -66,11 +67,18 @@ func (rd *round[C, R]) compare(r *Route[C], l *lane[C, R]) {
 		l.compared = true
 	}
 	used, reply, answered := rd.used, rd.reply, rd.answered
+	took, usedTook := l.took, time.Duration(0)
+	if used != nil {
+		usedTook = used.took
+	}
 	rd.mu.Unlock()
 	if !ready {
 		return
 	}
-	c := Comparison{Request: rd.req.label(), Position: l.attempt.position, Verdict: NotSampled, Reason: "the write has no answer to compare with"}
+	c := Comparison{
+		Request: rd.req.label(), Position: l.attempt.position, Verdict: NotSampled, Took: took, UsedTook: usedTook,
+		Reason: "the write has no answer to compare with",
+	}
 	if used != nil {
 		c.Used = used.attempt.entry.id
 	}

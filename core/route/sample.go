@@ -11,6 +11,7 @@ type sampling[C, R any] struct {
 	do      func(context.Context, C) (R, error)
 	opts    Opts[R]
 	used    *entry[C]
+	took    time.Duration // of the answer
 	reply   R
 	asked   []*entry[C]
 	timeout time.Duration
@@ -48,10 +49,12 @@ func (s sampling[C, R]) run(ctx context.Context, r *Route[C], a attempt[C]) {
 	if err == nil {
 		reply, answer, err = consult(ctx, client, s.do, s.opts)
 	}
+	took := time.Since(started)
 	r.record(a.entry, a.position, started, err, isBad(err))
 	verdict, reason := verdictOf(s.opts, s.reply, outcome[R]{reply: reply, answer: answer, err: err})
 	r.compared(a.entry, Comparison{
-		Request: s.req.label(), Used: s.used.id, Position: a.position, Verdict: verdict, Unsound: isBad(err), Reason: reason,
+		Request: s.req.label(), Used: s.used.id, Position: a.position, Verdict: verdict, Took: took, UsedTook: s.took,
+		Unsound: isBad(err), Reason: reason,
 	})
 }
 

@@ -32,6 +32,65 @@ func (c *Controller) Reload(ctx context.Context, d Desired, by string) (Report, 
 	return c.Apply(ctx, p, d, ApplyOptions{By: by})
 }
 
+// Drive brings one role to a route without a file, for who changes routes by a schedule: an ordinary apply with its
+// admission and probation, of the applied state with that role replaced. name tells the change from others in the journal
+// and in rejections. A route that is applied already is no error. A gap is refused: ErrGap.
+func (c *Controller) Drive(ctx context.Context, role Role, s RoleState, name string, o ApplyOptions) (Report, error) {
+	ctx, done, err := c.ask(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer done()
+	d, err := c.driven(role, s, name)
+	if err != nil {
+		return Report{}, err
+	}
+	c.mu.Lock()
+	p, wanted := c.plan(d), c.desired
+	c.mu.Unlock()
+	report, err := c.apply(ctx, p, d, o, "migration")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.desired = wanted
+	if err == nil && wanted != nil { // no drift: in this role the file does not decide
+		w := wanted.withRole(role, s)
+		c.desired = &w
+	}
+	return report, err
+}
+
+// PlanDrive says what Drive would do. It changes nothing.
+func (c *Controller) PlanDrive(role Role, s RoleState) (Plan, error) {
+	d, err := c.driven(role, s, "")
+	if err != nil {
+		return Plan{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plan(d), nil
+}
+
+// driven is the desired state of Drive.
+func (c *Controller) driven(role Role, s RoleState, name string) (Desired, error) {
+	h := c.state()
+	if _, ok := h.applied.Roles[role]; !ok {
+		return Desired{}, fmt.Errorf("%w: %q", ErrUnknownRole, role)
+	}
+	to := h.applied.with(role, s)
+	d := Desired{Roles: to.Roles, Plugins: to.Plugins, Hash: name, Source: name}
+	if err := d.validate(); err != nil {
+		return Desired{}, &StepError{Step: StepPlan, Role: role, Err: err}
+	}
+	return d, nil
+}
+
+// AppliedRole is a role's applied route with the blocks in it; false when the role is not applied.
+func (c *Controller) AppliedRole(role Role) (RoleState, uint64, bool) {
+	h := c.state()
+	_, ok := h.applied.Roles[role]
+	return h.applied.role(role), h.serial, ok
+}
+
 // apply checks a plan and carries it out; the caller has the lock.
 func (c *Controller) apply(ctx context.Context, p Plan, d Desired, o ApplyOptions, cause string) (Report, error) {
 	to := d.applied()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -446,4 +447,46 @@ func TestDigestsNameEveryBinaryThatMayComeBack(t *testing.T) {
 	if got := c.Digests(); !slices.Equal(got, []string{strings.Repeat("ab", 32), strings.Repeat("cd", 32)}) {
 		t.Errorf("digests %v", got)
 	}
+}
+
+// A schedule drives one role; what the file says of the others, and how often it is read, does not matter.
+func TestDriveChangesOneRoleAndShowsNoDrift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		v4, v5, local := plugin("engine.v4"), plugin("engine.v5"), plugin("signer.local")
+		file := wants("1", map[swap.Role]swap.Route{"engine": {Primary: v4}, "signer": {Primary: local}})
+		c := w.start(file)
+		w.run(c)
+		other := wants("1", map[swap.Role]swap.Route{"engine": {Primary: v5}})
+		step := swap.RoleState{Route: swap.Route{Primary: v4, Shadow: &v5}, Plugins: map[swap.PluginID]swap.Block{
+			v4: file.Plugins[v4], v5: other.Plugins[v5],
+		}}
+		before, serial, ok := c.AppliedRole("engine")
+		if !ok || before.Route.Primary != v4 || before.Route.Shadow != nil {
+			t.Fatalf("applied %+v, %v", before, ok)
+		}
+		if p, err := c.PlanDrive("engine", step); err != nil || p.NoOp() {
+			t.Fatalf("plan %v, %v", p, err)
+		}
+		if _, err := c.Drive(t.Context(), "engine", step, "m/1/shadow", swap.ApplyOptions{By: "m"}); err != nil {
+			t.Fatal(err)
+		}
+		s, now, _ := c.AppliedRole("engine")
+		if now != serial+1 || s.Route.Shadow == nil || *s.Route.Shadow != v5 {
+			t.Errorf("applied %+v at serial %d", s, now)
+		}
+		if st := c.Status(); len(st.Drift) != 0 {
+			t.Errorf("drift %v", st.Drift)
+		}
+		if r, err := c.Drive(t.Context(), "engine", step, "m/1/shadow", swap.ApplyOptions{}); err != nil || r.Result != swap.ResultNoOp {
+			t.Errorf("the same again: %+v, %v", r, err)
+		}
+		if _, err := c.Drive(t.Context(), "sync", step, "m", swap.ApplyOptions{}); !errors.Is(err, swap.ErrUnknownRole) {
+			t.Errorf("a role that is not applied: %v", err)
+		}
+		step.Route.Shadow = &local
+		if _, err := c.Drive(t.Context(), "engine", step, "m", swap.ApplyOptions{}); !errors.Is(err, swap.ErrBadDesired) {
+			t.Errorf("a plugin of another kind: %v", err)
+		}
+	})
 }

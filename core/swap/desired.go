@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/alys-node/alys/sdk/lifecycle"
@@ -169,6 +170,14 @@ func (d Desired) validate() error {
 		}
 	}
 	return d.applied().validateResources()
+}
+
+// withRole is the state with one role, and the blocks of its plugins, replaced.
+func (d Desired) withRole(role Role, s RoleState) Desired {
+	d.Roles, d.Plugins = maps.Clone(d.Roles), maps.Clone(d.Plugins)
+	d.Roles[role] = s.Route
+	maps.Copy(d.Plugins, s.Plugins)
+	return d
 }
 
 // applied is the part of the desired state that its roles use.
