@@ -3,6 +3,8 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +22,12 @@ var (
 	ErrRollbackPending = errors.New("the rollback did not succeed yet and is tried again")
 )
 
+// errWord ends an act because a person said something else.
+var errWord = errors.New("a person's word came")
+
+// errEvent ends the apply of a step because something failed meanwhile.
+var errEvent = errors.New("something failed meanwhile")
+
 // Options of a Controller. Roles, Meter and Log are required.
 type Options struct {
 	Roles    Roles
@@ -29,105 +37,198 @@ type Options struct {
 	Clock    Clock        // nil: the system's
 	Observer Observer     // nil: nobody looks
 	Logger   hclog.Logger // nil: no logs
-	// ApplyTimeout bounds one apply with its admission; 0 is 15 min.
+	// ApplyTimeout bounds one apply with its admission, and one backup; 0 is 15 min.
 	ApplyTimeout time.Duration
 	// RetryMin and RetryMax bound the wait between two attempts of a rollback; 0 is 1 s and 30 s.
 	RetryMin, RetryMax time.Duration
 }
 
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&o.ApplyTimeout, 15*time.Minute)
+	set(&o.RetryMin, time.Second)
+	set(&o.RetryMax, 30*time.Second)
+	if o.Clock == nil {
+		o.Clock = systemClock{start: time.Now()}
+	}
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	if o.Logger == nil {
+		o.Logger = hclog.NewNullLogger()
+	}
+	return o
+}
+
+type silent struct{}
+
+func (silent) Changed(Change)   {}
+func (silent) Judged(Judgement) {}
+func (silent) Alarm(Alarm)      {}
+
 // Controller drives the runs. Its methods may be called concurrently.
 type Controller struct {
 	opts Options
+	log  hclog.Logger
+	kick chan struct{} // wakes Run: a run began
+
+	mu      sync.Mutex
+	fold    *fold              // guarded by mu, as all below
+	drivers map[string]*driver // of active runs, by their id
+	broken  error              // the log could not be written
 }
 
-var errNotBuilt = errors.New("not built yet")
-
 // New makes a controller from what the log says. It starts nothing.
-func New(o Options) (*Controller, error) { return &Controller{opts: o}, errNotBuilt }
+func New(o Options) (*Controller, error) {
+	if o.Roles == nil || o.Meter == nil || o.Log == nil {
+		return nil, errors.New("migrate needs roles, a meter and a log")
+	}
+	o = o.withDefaults()
+	c := &Controller{opts: o, log: o.Logger, kick: make(chan struct{}, 1), fold: newFold(), drivers: map[string]*driver{}}
+	for i, r := range o.Log.Records() {
+		if err := c.fold.add(r); err != nil {
+			return nil, fmt.Errorf("%w: record %d: %w", ErrLogBroken, i+1, err)
+		}
+	}
+	for _, x := range c.fold.runs {
+		if !x.state.Ended() {
+			c.drivers[x.id] = c.newDriver(x)
+		}
+	}
+	return c, nil
+}
 
 // Run drives every run until ctx ends. A failure of the log ends it with an error: nothing may be done that was not
 // written down.
-func (c *Controller) Run(_ context.Context) error { return errNotBuilt }
+func (c *Controller) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var group sync.WaitGroup
+	defer group.Wait()
+	driven := map[string]bool{}
+	for {
+		for _, d := range c.active() {
+			if driven[d.id] {
+				continue
+			}
+			driven[d.id] = true
+			group.Go(func() {
+				if err := c.drive(ctx, d); err != nil {
+					cancel(err)
+				}
+			})
+		}
+		select {
+		case <-c.kick:
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			return nil
+		}
+	}
+}
 
 // Look looks at every run once: drains, judges, decides and acts. Run does it at every health interval and at events; a
 // caller that has no Run may do it by hand.
-func (c *Controller) Look(_ context.Context) error { return errNotBuilt }
-
-// Plan says what a run of the schedule would do, whether or not one is active. It changes nothing.
-func (c *Controller) Plan(_ context.Context, _ Schedule) (Plan, error) { return Plan{}, errNotBuilt }
-
-// Start begins a run and returns its id; Run drives it. ErrInvalid with every problem in words, ErrOwned, or ErrNoReturn
-// for a step that would cut the way back without saying so.
-func (c *Controller) Start(_ context.Context, _ Schedule, _ string) (run string, err error) {
-	return "", errNotBuilt
+func (c *Controller) Look(ctx context.Context) error {
+	for _, d := range c.active() {
+		if err := c.look(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// PauseOptions of a pause.
-type PauseOptions struct {
-	By string
-	// Hold makes a failure while paused hold the run, too. Without it a paused run is rolled back by a failing gate or a
-	// trigger as any other: a pause is no reason to leave a bad plugin in place.
-	Hold bool
+// active lists the drivers of active runs, oldest run first.
+func (c *Controller) active() []*driver {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*driver
+	for _, x := range c.fold.runs {
+		if d := c.drivers[x.id]; d != nil {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
-// Pause stops progress: no soak, no gate passes. What fails still fails (PauseOptions). A step that is being applied is
-// applied first.
-func (c *Controller) Pause(_ context.Context, _ string, _ PauseOptions) error { return errNotBuilt }
-
-// Resume goes on after a pause or a hold. After a hold, or when another route is applied than the step's, the step is
-// prepared again and counts from zero.
-func (c *Controller) Resume(_ context.Context, _, _ string) error { return errNotBuilt }
-
-// ApproveOptions of an approval.
-type ApproveOptions struct {
-	By string
-	// NoReturn accepts that the step makes the way back impossible.
-	NoReturn bool
+// append makes a record durable and folds it in. What follows from it is told after the lock is free.
+func (c *Controller) append(r Record) error {
+	c.mu.Lock()
+	tell, err := c.appendLocked(r)
+	c.mu.Unlock()
+	tell()
+	return err
 }
 
-// Approve gives the word that a run waits for: ErrNothingToDo when it waits for none.
-func (c *Controller) Approve(_ context.Context, _ string, _ ApproveOptions) error { return errNotBuilt }
-
-// Abort ends the run and leaves the route that is applied, which holds against alys.hcl as that of a finished run does
-// until Release, or until the file says the same or something new.
-func (c *Controller) Abort(_ context.Context, _, _ string) error { return errNotBuilt }
-
-// RollbackOptions of a rollback.
-type RollbackOptions struct {
-	By     string
-	Reason string
+// appendLocked is append for who holds c.mu; it returns what is to be told to the observer without the lock.
+func (c *Controller) appendLocked(r Record) (tell func(), err error) {
+	tell = func() {}
+	if c.broken != nil {
+		return tell, c.broken
+	}
+	if err := c.fold.check(r); err != nil {
+		return tell, fmt.Errorf("record %s of run %q: %w", r.Kind, r.Run, err)
+	}
+	r.At = c.opts.Clock.Now()
+	if err := c.opts.Log.Append(r); err != nil {
+		if errors.Is(err, ErrLogRefuses) {
+			c.broken = err
+		}
+		return tell, err
+	}
+	from := State("")
+	if x := c.fold.run(r.Run); x != nil {
+		from = x.state
+	}
+	if err := c.fold.add(r); err != nil {
+		return tell, err
+	}
+	x := c.fold.run(r.Run)
+	if x == nil {
+		return tell, nil
+	}
+	d := c.drivers[x.id]
+	if d != nil {
+		d.follow(r, x, c.opts.Clock)
+	}
+	switch {
+	case x.state.Ended():
+		delete(c.drivers, x.id)
+	case d == nil:
+		c.drivers[x.id] = c.newDriver(x)
+		c.wake()
+	}
+	return c.telling(r, x, from), nil
 }
 
-// Rollback goes to the run's starting route by one apply, whatever step it is in, and returns when that route serves. It is
-// idempotent, also on a run that has ended. When it fails the run keeps trying: ErrRollbackPending with the reason.
-// ErrNoWayBack when the host refuses the old route for good.
-func (c *Controller) Rollback(_ context.Context, _ string, _ RollbackOptions) error {
-	return errNotBuilt
+// telling is what the observer and the log hear of a record.
+func (c *Controller) telling(r Record, x *run, from State) func() {
+	change := Change{
+		Run: x.id, Name: x.name, Role: x.role, From: from, To: x.state, Step: x.schedule.Steps[x.step].Name, Reason: r.Reason,
+	}
+	alarm := r.Kind == RecordHolding || r.Kind == RecordRollbackFailed || r.Kind == RecordRollingBack && r.By == ""
+	changed := from != x.state || r.Kind == RecordPassed || r.Kind == RecordApplied
+	return func() {
+		if alarm {
+			c.log.Error("migration", "name", change.Name, "run", change.Run, "record", string(r.Kind), "step", change.Step, "reason", r.Reason)
+			c.opts.Observer.Alarm(Alarm{Run: change.Run, Name: change.Name, Role: change.Role, Reason: r.Reason})
+		}
+		if changed {
+			c.log.Info("migration", "name", change.Name, "run", change.Run, "state", string(change.To), "step", change.Step, "by", r.By)
+			c.opts.Observer.Changed(change)
+		}
+	}
 }
 
-// Release lets alys.hcl decide about a role again whose run has ended: ErrNothingToDo when nothing is held.
-func (c *Controller) Release(_ context.Context, _, _ string) error { return errNotBuilt }
-
-// Notice tells the controller what happened on a route. It returns at once; Run looks at it at once.
-func (c *Controller) Notice(_ Event) {}
-
-// FileSays tells what alys.hcl says of a role whenever it was read, before it is applied. After a run has ended, a file
-// that says what is held, or something else than at the start, releases the role.
-func (c *Controller) FileSays(_ context.Context, _ string, _ Route) error { return errNotBuilt }
-
-// Owner says which run drives a role now.
-func (c *Controller) Owner(_ string) (Ownership, bool) { return Ownership{}, false }
-
-// Override says which route holds instead of the file's: while a run is active what is applied, and after it its final
-// route until it is released. base is what the file said at the start.
-func (c *Controller) Override(_ string) (route, base Route, ok bool) { return Route{}, Route{}, false }
-
-// Status lists the last run of every migration, oldest first.
-func (c *Controller) Status() []Status { return nil }
-
-// History returns the records of a migration, or of all when the name is "". Progress records are left out but for the last of
-// each step.
-func (c *Controller) History(_ string) []Record { return nil }
-
-// Explain says why a run is where it is, gate by gate.
-func (c *Controller) Explain(_ string) (Explanation, error) { return Explanation{}, errNotBuilt }
+func (c *Controller) wake() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}

@@ -31,6 +31,8 @@ type Preview struct {
 type ApplyOptions struct {
 	By   string // for the swap journal: `migration NAME, RUN`, and who asked if a human did
 	Step string // stable for a step of a run: the canary's hash is made of it
+	// Rollback says that the old route returns: no probation may flip it away again to the plugin that failed.
+	Rollback bool
 }
 
 // Roles is the one way in which a route is changed; the node adapts core/swap.

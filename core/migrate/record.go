@@ -49,5 +49,14 @@ type Record struct {
 	Backup   string       `json:"backup,omitempty"`
 	Hold     bool         `json:"hold,omitempty"`      // of a pause: a failure holds instead of going back
 	NoReturn bool         `json:"no_return,omitempty"` // of an approval: the way back may go
+	Again    bool         `json:"again,omitempty"`     // of a resume: the step is prepared again
 	Attempt  uint64       `json:"attempt,omitempty"`   // of a rollback
+}
+
+func recordKinds() []RecordKind {
+	return []RecordKind{
+		RecordStarted, RecordBackup, RecordBackedUp, RecordApplying, RecordApplied, RecordProgress, RecordNoticed, RecordPassed,
+		RecordAwaiting, RecordApproved, RecordPaused, RecordResumed, RecordHolding, RecordRollingBack, RecordRollbackFailed,
+		RecordRolledBack, RecordFinished, RecordAborted, RecordReleased,
+	}
 }

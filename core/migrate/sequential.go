@@ -8,33 +8,40 @@ import "math"
 // At ln((1-beta)/alpha) the share is judged bad, at ln(beta/(1-alpha)) good. It may be looked at after every sample: that
 // is what it was made for.
 type sequential struct {
-	good, bad   float64
-	alpha, beta float64
+	good, bad    float64
+	onFailure    float64 // what a failure adds
+	onSuccess    float64 // what a success adds, below 0
+	lower, upper float64
 }
 
 // The probabilities of a wrong answer where a gate names none.
 const defaultAlpha, defaultBeta = 0.05, 0.05
 
-func (s sequential) upper() float64 { return math.Log((1 - s.beta) / s.alpha) }
-func (s sequential) lower() float64 { return math.Log(s.beta / (1 - s.alpha)) }
-
-func (s sequential) onFailure() float64 {
-	if s.good == 0 {
-		return math.Inf(1) // what never happens to a good one has happened
+// newSequential makes the test of good against bad with the probabilities alpha of failing a good one and beta of passing a
+// bad one; 0 is the default.
+func newSequential(good, bad, alpha, beta float64) sequential {
+	if alpha == 0 {
+		alpha = defaultAlpha
 	}
-	return math.Log(s.bad / s.good)
-}
-
-func (s sequential) onSuccess() float64 {
-	if s.bad >= 1 {
-		return math.Inf(-1) // what never happens to a bad one has happened
+	if beta == 0 {
+		beta = defaultBeta
 	}
-	return math.Log1p(-s.bad) - math.Log1p(-s.good)
+	s := sequential{
+		good: good, bad: bad, lower: math.Log(beta / (1 - alpha)), upper: math.Log((1 - beta) / alpha),
+		onFailure: math.Log(bad / good), onSuccess: math.Log1p(-bad) - math.Log1p(-good),
+	}
+	if good == 0 { // what never happens to a good one
+		s.onFailure = math.Inf(1)
+	}
+	if bad >= 1 { // what never happens to a bad one
+		s.onSuccess = math.Inf(-1)
+	}
+	return s
 }
 
 // cleanRun is how many samples without a failure pass.
 func (s sequential) cleanRun() uint64 {
-	n := math.Ceil(s.lower() / s.onSuccess())
+	n := math.Ceil(s.lower / s.onSuccess)
 	return uint64(max(n, 1))
 }
 
@@ -57,16 +64,16 @@ func (t *Trial) add(s sequential, failed bool, n uint64) {
 	}
 	t.Samples += n
 	if !failed {
-		t.Ratio = max(t.Ratio+float64(n)*s.onSuccess(), s.lower())
-		if t.Ratio <= s.lower() {
+		t.Ratio = max(t.Ratio+float64(n)*s.onSuccess, s.lower)
+		if t.Ratio <= s.lower {
 			t.Answer = Pass
 		}
 		return
 	}
 	t.Failures += n
-	t.Ratio += float64(n) * s.onFailure()
-	if t.Ratio >= s.upper() {
-		t.Ratio, t.Answer = s.upper(), Fail
+	t.Ratio += float64(n) * s.onFailure
+	if t.Ratio >= s.upper {
+		t.Ratio, t.Answer = s.upper, Fail
 	}
 }
 
@@ -75,4 +82,12 @@ func (t *Trial) answer() Answer {
 		return NotEnoughData
 	}
 	return t.Answer
+}
+
+// left is how many samples without a failure are missing to pass.
+func (s sequential) left(t Trial) uint64 {
+	if t.Answer == Pass {
+		return 0
+	}
+	return uint64(max(math.Ceil((s.lower-t.Ratio)/s.onSuccess), 1))
 }

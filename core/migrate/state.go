@@ -88,12 +88,14 @@ type Plan struct {
 // PlannedStep is one line of a plan.
 type PlannedStep struct {
 	Step      Step          `json:"step"`
-	Text      string        `json:"text"`                // what the swap would do, seen from the route that is applied now
-	Problems  []string      `json:"problems,omitempty"`  // why it could not be applied now
-	NoReturn  string        `json:"no_return,omitempty"` // why there would be no way back
-	Earliest  time.Duration `json:"earliest"`            // from the start until this step can be entered: the soaks before it
-	Needs     []Need        `json:"needs"`               // what leaving it takes
-	NotJudged []string      `json:"not_judged,omitempty"`
+	Text      string        `json:"text"`                 // what the swap would do, seen from the route that is applied now
+	Problems  []string      `json:"problems,omitempty"`   // why it could not be applied now
+	NoReturn  string        `json:"no_return,omitempty"`  // why there would be no way back
+	Earliest  time.Duration `json:"earliest"`             // from the start until this step can be entered: the soaks before it
+	Needs     []Need        `json:"needs"`                // what leaving it takes
+	NotJudged []string      `json:"not_judged,omitempty"` // gates that have no data source in this step, with the reason
+
+	forbidden bool // one of the problems is for good
 }
 
 // Need is what one gate wants to see.

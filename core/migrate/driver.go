@@ -1,0 +1,249 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// driver is the moving part of one active run.
+type driver struct {
+	id    string
+	role  string
+	judge judge         // of the step that serves
+	busy  chan struct{} // holds one token; who has it acts
+	kick  chan struct{} // wakes drive
+
+	// Guarded by the controller's mu.
+	tally    Tally                   // with what came since the last progress record
+	wall     time.Time               // of the last count of time; zero: there was none
+	mono     time.Duration           // the same
+	written  time.Duration           // monotonic time of the last progress record
+	retryAt  time.Duration           // monotonic time of the next attempt
+	backoff  time.Duration           // 0: nothing failed
+	queue    []Event                 // not written yet
+	words    int                     // of persons who wait for the token
+	stop     context.CancelCauseFunc // of the apply of a step or a backup; nil: none is under way
+	interval time.Duration
+}
+
+func (c *Controller) newDriver(x *run) *driver {
+	return &driver{
+		id: x.id, role: x.role, judge: newJudge(x.schedule, x.step), busy: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		tally: x.tally.clone(), interval: x.schedule.HealthInterval,
+	}
+}
+
+// follow keeps the driver in step with a record; the caller holds the controller's mu.
+func (d *driver) follow(r Record, x *run, clock Clock) {
+	switch r.Kind {
+	case RecordApplied, RecordResumed, RecordApproved, RecordPassed:
+		d.judge = newJudge(x.schedule, x.step)
+		d.tally = x.tally.clone()
+		d.wall, d.mono, d.written = time.Time{}, 0, clock.Mono()
+	case RecordProgress:
+		d.written = clock.Mono()
+	case RecordPaused:
+		d.wall = time.Time{}
+	case RecordRollingBack:
+		d.retryAt, d.backoff = 0, 0
+	default:
+	}
+}
+
+func (d *driver) wake() {
+	select {
+	case d.kick <- struct{}{}:
+	default:
+	}
+}
+
+// drive looks at one run until it ends, at every health interval and when it is woken.
+func (c *Controller) drive(ctx context.Context, d *driver) error {
+	for {
+		if err := c.look(ctx, d); err != nil && ctx.Err() == nil {
+			if c.failed() != nil {
+				return err
+			}
+			c.log.Error("migration", "run", d.id, "error", err) // a full disk: tried again
+		}
+		if !c.drives(d) {
+			return nil
+		}
+		timer := time.NewTimer(c.pause(d))
+		select {
+		case <-timer.C:
+		case <-d.kick:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (c *Controller) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken
+}
+
+func (c *Controller) drives(d *driver) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drivers[d.id] == d
+}
+
+// pause is how long until the next look.
+func (c *Controller) pause(d *driver) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.retryAt == 0 {
+		return d.interval
+	}
+	return min(max(d.retryAt-c.opts.Clock.Mono(), time.Millisecond), d.interval)
+}
+
+// take gets the right to act on a run.
+func (d *driver) take(ctx context.Context) error {
+	select {
+	case d.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *driver) give() { <-d.busy }
+
+// look takes one run as far as it goes now.
+func (c *Controller) look(ctx context.Context, d *driver) error {
+	if err := d.take(ctx); err != nil {
+		return err
+	}
+	defer d.give()
+	for {
+		again, err := c.advance(ctx, d)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// advance makes one move and reports that another may follow at once. The caller has the token.
+func (c *Controller) advance(ctx context.Context, d *driver) (again bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, nil //nolint:nilerr // a stop is no failure: the next start goes on
+	}
+	if err := c.writeEvents(d); err != nil {
+		return false, err
+	}
+	x, ok := c.snapshot(d)
+	if !ok {
+		return false, nil
+	}
+	switch x.state {
+	case StatePlanned:
+		if first := x.schedule.Steps[0]; first.Approval {
+			return false, c.append(x.record(RecordAwaiting, 0))
+		}
+		return c.prepare(ctx, d, x)
+	case StatePreparing:
+		return c.prepare(ctx, d, x)
+	case StateSoaking, StateAwaitingApproval, StatePaused, StateHolding:
+		return c.watch(ctx, d, x)
+	case StateRollingBack:
+		return false, c.goBack(ctx, d, x)
+	case StateFinished, StateRolledBack, StateAborted:
+	}
+	return false, nil
+}
+
+// snapshot copies a run that is driven and that no person waits for.
+func (c *Controller) snapshot(d *driver) (run, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drivers[d.id] != d || d.words > 0 {
+		return run{}, false
+	}
+	return *c.fold.run(d.id), true
+}
+
+// record begins a record about a step of the run.
+func (x *run) record(k RecordKind, step int) Record {
+	return Record{Kind: k, Run: x.id, Name: x.name, Role: x.role, Step: step, StepName: x.schedule.Steps[step].Name}
+}
+
+// by is how the run's applies are named in the swap journal.
+func (x *run) by() string { return fmt.Sprintf("migration %s, run %s", x.name, x.id) }
+
+// writeEvents makes what was noticed durable.
+func (c *Controller) writeEvents(d *driver) error {
+	for {
+		c.mu.Lock()
+		if len(d.queue) == 0 {
+			c.mu.Unlock()
+			return nil
+		}
+		x, e := c.fold.run(d.id), d.queue[0]
+		r := x.record(RecordNoticed, x.step)
+		r.Event, r.Reason = &e, e.Reason
+		tell, err := c.appendLocked(r)
+		if err == nil {
+			d.queue = d.queue[1:]
+		}
+		c.mu.Unlock()
+		tell()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Notice tells the controller what happened on a route. It returns at once; Run looks at it at once, and the apply of a
+// step is given up for it.
+func (c *Controller) Notice(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.fold.driving(e.Role)
+	if x == nil || e.Kind != EventFlippedBack && e.Plugin != "" && e.Plugin != x.schedule.To {
+		return
+	}
+	d := c.drivers[x.id]
+	if len(d.queue) < maxQueue {
+		d.queue = append(d.queue, e)
+	}
+	if d.stop != nil {
+		d.stop(errEvent)
+	}
+	d.wake()
+}
+
+// maxQueue bounds the events that are not written yet: one is enough to decide.
+const maxQueue = 64
+
+// acting gives an act a context that a word or an event can end.
+func (c *Controller) acting(ctx context.Context, d *driver) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, done := context.WithTimeout(ctx, c.opts.ApplyTimeout)
+	c.mu.Lock()
+	d.stop = cancel
+	if d.words > 0 {
+		cancel(errWord)
+	}
+	c.mu.Unlock()
+	return ctx, func() {
+		c.mu.Lock()
+		d.stop = nil
+		c.mu.Unlock()
+		done()
+		cancel(nil)
+	}
+}
+
+// stopped reports that an act was ended by a word, an event or the end of the node, and did not end by itself.
+func stopped(outer, act context.Context) bool {
+	return outer.Err() != nil || errors.Is(act.Err(), context.Canceled)
+}
