@@ -49,7 +49,7 @@ func newRoot() *cobra.Command {
 	p.StringArrayVar(&f.varFiles, "var-file", nil, "read variables from a file (repeatable)")
 	root.AddCommand(
 		newVersion(f), newDev(f), newRun(f), newValidate(f), newFmt(f), newPlan(f), newApply(f), newRollback(f), newStatus(f), newWatch(f),
-		newGuard(f), newKeys(f), newPlugin(f), newGenesis(f), newBench(f), newSync(f),
+		newGuard(f), newKeys(f), newPlugin(f), newGenesis(f), newBench(f), newSync(f), newMigrate(f), newAudit(f),
 	)
 	return root
 }

@@ -57,6 +57,11 @@ func (c *Client) Rollback(ctx context.Context, r RollbackRequest, progress func(
 	return c.stream(ctx, "/v1/rollback", r, progress)
 }
 
+// Migration says something to a migration, or asks about it.
+func (c *Client) Migration(ctx context.Context, r MigrationRequest) (MigrationResponse, error) {
+	return ask[MigrationResponse](ctx, c, http.MethodPost, "/v1/migrations", r)
+}
+
 // GuardExport gives the guard's records as an interchange document.
 func (c *Client) GuardExport(ctx context.Context) (json.RawMessage, error) {
 	return ask[json.RawMessage](ctx, c, http.MethodGet, "/v1/guard", nil)

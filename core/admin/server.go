@@ -32,6 +32,7 @@ type Node interface {
 	Plan(ctx context.Context, s Source) (PlanResponse, error)
 	Apply(ctx context.Context, r ApplyRequest, progress func(Progress)) (string, error)
 	Rollback(ctx context.Context, r RollbackRequest, progress func(Progress)) (string, error)
+	Migration(ctx context.Context, r MigrationRequest) (MigrationResponse, error)
 	GuardExport(ctx context.Context) (json.RawMessage, error)
 	GuardImport(ctx context.Context, raw json.RawMessage) (GuardImportResponse, error)
 	Unlock(ctx context.Context, r UnlockRequest) error
@@ -108,6 +109,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.Plan)) })
 	mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) { stream(w, r, s.node.Apply) })
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { stream(w, r, s.node.Rollback) })
+	mux.HandleFunc("POST /v1/migrations", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.Migration)) })
 	mux.HandleFunc("GET /v1/guard", func(w http.ResponseWriter, r *http.Request) { reply(w, call(r, s.node.GuardExport)) })
 	mux.HandleFunc("POST /v1/guard", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.GuardImport)) })
 	mux.HandleFunc("POST /v1/keys", func(w http.ResponseWriter, r *http.Request) { reply(w, with(r, s.node.CreateKey)) })

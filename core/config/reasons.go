@@ -51,6 +51,7 @@ const (
 	CodeConflict         Code = "conflict"
 	CodeFlagCondition    Code = "flag_condition"
 	CodeMigration        Code = "migration"
+	CodeMigrating        Code = "migrating"
 	CodePluginSchema     Code = "plugin_schema"
 	CodePluginConfig     Code = "plugin_config"
 	CodeSecretChanged    Code = "secret_changed"
@@ -129,6 +130,7 @@ func nodeReasons() []Reason {
 		{CodeConflict, "Two arguments exclude each other, or need each other.", "The message says which."},
 		{CodeFlagCondition, "A flag with conditions stands in a role's expression.", "Conditions change by themselves and a route does not: use a migration."},
 		{CodeMigration, "A migration does not fit together.", "The message says why."},
+		{CodeMigrating, "A role, or a plugin of it, is driven by a migration.", "Wait for its end, or end it: `alys migrate abort` or `rollback`."},
 		{CodePluginSchema, "A plugin describes its configuration wrongly.", "Tell the plugin's author."},
 		{CodePluginConfig, "The plugin itself refuses its configuration.", "The message is the plugin's."},
 		{CodeSecretChanged, "A secret that the journal refers to is gone or another.", "Restore it, or apply the configuration as it is now."},

@@ -80,6 +80,13 @@ func (b *blocks) use(c *config.Config) {
 	b.config = c
 }
 
+// file is the configuration that was read last and applied.
+func (b *blocks) file() *config.Config {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.config
+}
+
 func envOf(own []byte) (map[string]string, error) {
 	var fields struct {
 		Env map[string]string `json:"env"`
@@ -191,7 +198,11 @@ func (n *Node) desired(ctx context.Context, c *config.Config) (swap.Desired, con
 			n.blocks.remember(one.block.Hash, one.host)
 		}
 	}
-	return d, diags, nil
+	if diags.HasErrors() {
+		return d, diags, nil
+	}
+	d, found, err := n.steered(ctx, c, d)
+	return d, append(diags, found...), err
 }
 
 func roleOf(id config.RoleID) swap.Role {

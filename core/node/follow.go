@@ -153,6 +153,10 @@ func (n *Node) Reload(ctx context.Context, by string) {
 		n.watch.say("configuration not applied: " + err.Error())
 		return
 	}
+	if err := n.heed(ctx, c); err != nil {
+		n.log.Error("configuration not applied: what runs goes on", "by", by, "error", err)
+		return
+	}
 	report, err := n.swap.Reload(ctx, d, by)
 	n.reported(report, err)
 	if err == nil {
@@ -190,6 +194,7 @@ func (n *Node) probationEnded(r swap.Report) {
 		n.metrics.Swaps.WithLabelValues(string(role), string(r.Result)).Inc()
 	}
 	if r.Result == swap.ResultFlippedBack {
+		n.flippedBack(r)
 		n.log.Error("ALARM: a change was flipped back", "serial", r.Serial, "roles", r.Roles, "reason", r.Problem)
 		n.watch.say("ALARM " + changeText(r))
 		return

@@ -20,6 +20,7 @@ import (
 	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/host"
+	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/network"
 	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/core/store"
@@ -63,12 +64,17 @@ type Node struct {
 	swap     *swap.Controller
 	journal  *swap.FileJournal
 	executor *executor
-	carrier  *carrier
-	metrics  *telemetry.Metrics
-	watch    *watch
-	slots    *slotLog
-	tree     *tree
-	chaos    *chaos.Chaos // nil but for Options.Chaos
+
+	migrations    *migrate.Controller
+	migrationsLog *migrate.FileLog
+	meter         *meter
+
+	carrier *carrier
+	metrics *telemetry.Metrics
+	watch   *watch
+	slots   *slotLog
+	tree    *tree
+	chaos   *chaos.Chaos // nil but for Options.Chaos
 
 	network  *network.Network // nil without peers
 	peers    *peers
@@ -129,7 +135,8 @@ func (n *Node) open(ctx context.Context) error {
 	n.genesis = genesis.Header.Hash()
 	n.metrics = telemetry.New(n.opt.Version, n.spec.Name)
 	n.slots = newSlotLog(n.spec.Agreement(), time.Now)
-	n.watch = &watch{metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced, slots: n.slots}
+	n.meter = n.newMeter()
+	n.watch = &watch{meter: n.meter, metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced, slots: n.slots}
 	n.tree = newTree(n.metrics, n.log)
 	if err := n.openChaos(); err != nil {
 		return err

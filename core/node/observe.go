@@ -25,6 +25,7 @@ type watch struct {
 	event    func(Event)
 	advanced func(driver.Advanced) // what the node does after a new head; never blocks
 	slots    *slotLog
+	meter    *meter
 
 	missed, authored atomic.Uint64
 
@@ -132,11 +133,13 @@ func (w *watch) Called(c route.Called) {
 		outcome = "failure"
 	}
 	w.metrics.RouteCalls.WithLabelValues(c.Route, string(c.Position), outcome).Inc()
+	w.meter.called(c)
 }
 
 // Compared implements route.Observer.
 func (w *watch) Compared(c route.Comparison) {
 	w.metrics.Compares.WithLabelValues(c.Route, string(c.Verdict)).Inc()
+	w.meter.compared(c)
 	if c.Verdict == route.Disagree {
 		w.log.Error("plugins disagree", "role", c.Route, "request", c.Request, "used", c.Used, "other", c.Other, "reason", c.Reason)
 	}
@@ -146,12 +149,14 @@ func (w *watch) Compared(c route.Comparison) {
 func (w *watch) Changed(c route.Changed) {
 	w.metrics.RouteState.WithLabelValues(c.Route, string(c.From)).Set(0)
 	w.metrics.RouteState.WithLabelValues(c.Route, string(c.To)).Set(1)
+	w.meter.changed(c)
 	w.log.Info("route changed", "role", c.Route, "from", c.From, "to", c.To, "reason", c.Reason)
 }
 
 // Alarm implements route.Observer.
 func (w *watch) Alarm(a route.Alarm) {
 	w.log.Error("ALARM: a plugin's answer cannot be true", "role", a.Route, "plugin", a.Target, "position", a.Position, "detached", a.Detached, "reason", a.Reason)
+	w.meter.alarmed(a)
 	w.say("ALARM " + a.Route + " " + a.Target.String() + ": " + a.Reason)
 }
 
@@ -174,12 +179,16 @@ func (w *watch) Advanced(a driver.Advanced) {
 }
 
 // Notarized implements driver.Observer.
-func (w *watch) Notarized(c consensus.Certificate) { w.slots.notarized(c) }
+func (w *watch) Notarized(c consensus.Certificate) {
+	w.slots.notarized(c)
+	w.meter.notarized(c.Header.Slot)
+}
 
 // MissedSlot implements driver.Observer.
 func (w *watch) MissedSlot(slot chain.Slot) {
 	w.missed.Add(1)
 	w.metrics.SlotsMissed.Inc()
+	w.meter.missedSlot()
 	w.log.Warn("own slot missed", "slot", slot)
 }
 
@@ -203,6 +212,9 @@ func (w *watch) Evidence(e consensus.Evidence) {
 // guarded is the guard's observer.
 func (w *watch) guarded(e guard.Event) {
 	w.metrics.GuardDecisions.WithLabelValues(string(e.Kind)).Inc()
+	if e.Kind == guard.EventKept {
+		w.meter.approved(e.Slot)
+	}
 	if e.Kind == guard.EventReserved {
 		w.metrics.GuardTime.Observe(e.Took.Seconds())
 	}

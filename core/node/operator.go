@@ -228,6 +228,9 @@ func (n *Node) Apply(ctx context.Context, r admin.ApplyRequest, progress func(ad
 	if p.Serial != r.Serial || p.Hash != r.Hash {
 		return "", operatorError(fmt.Errorf("%w: something was applied, or the file or a binary changed, since it was made", swap.ErrStalePlan))
 	}
+	if err := n.heed(ctx, c); err != nil {
+		return "", err
+	}
 	// The apply outlives a terminal that goes away: it is the node's from here on.
 	report, err := n.swap.Apply(context.WithoutCancel(ctx), p, d, swap.ApplyOptions{
 		AllowGap: r.AllowGap, Retry: r.Retry, By: r.By, Progress: func(roles []swap.Role, s swap.StepReport) { progress(stepDone(roles, s)) },
@@ -242,7 +245,11 @@ func (n *Node) Apply(ctx context.Context, r admin.ApplyRequest, progress func(ad
 
 // Rollback implements admin.Node.
 func (n *Node) Rollback(ctx context.Context, r admin.RollbackRequest, progress func(admin.Progress)) (string, error) {
-	report, err := n.swap.Rollback(context.WithoutCancel(ctx), swap.Role(strings.ReplaceAll(r.Role, ".", "/")), r.By)
+	role := swap.Role(strings.ReplaceAll(r.Role, ".", "/"))
+	if o, owned := n.migrations.Owner(string(role)); owned {
+		return "", &admin.Error{Code: "conflict", Message: drivenText(role, o), Hint: fmt.Sprintf("`alys migrate rollback %s` goes back to where it began", o.Name)}
+	}
+	report, err := n.swap.Rollback(context.WithoutCancel(ctx), role, r.By)
 	n.reported(report, err)
 	for _, s := range report.Steps {
 		progress(stepDone(report.Roles, s))

@@ -87,6 +87,7 @@ func (n *Node) supervise(ctx context.Context) <-chan struct{} {
 	if n.network != nil {
 		services = append(services, n.tree.has(serviceRelay, n.relay.Run))
 	}
+	services = append(services, n.tree.has(serviceMigrations, n.runMigrations))
 	if n.chaos != nil {
 		services = append(services, n.tree.has(serviceChaos, n.runChaos))
 	}
@@ -198,6 +199,9 @@ func (n *Node) close(ctx context.Context) error {
 	}
 	if n.swap != nil {
 		stage("plugins", n.swap.Close)
+	}
+	if n.migrationsLog != nil {
+		stage("migrations", func(context.Context) error { return n.migrationsLog.Close() })
 	}
 	if n.journal != nil {
 		stage("journal", func(context.Context) error { return n.journal.Close() })

@@ -57,8 +57,11 @@ func (n *Node) openRoles() error {
 	if err != nil {
 		return err
 	}
+	if err := n.openMigrations(); err != nil {
+		return err
+	}
 	n.swap, err = swap.New(swap.Options{
-		Launcher: &launcher{host: n.host, blocks: n.blocks, live: n.live, attached: n.attached},
+		Launcher: &launcher{host: n.host, blocks: n.blocks, live: n.live, attached: n.attached, broke: n.broke},
 		Routes:   n.routes,
 		Admitter: &admitter{
 			guard: n.guard, signs: n.validates(), genesis: n.genesis, chainID: n.spec.ChainID, forks: forks, el: execution.BlockHash,
@@ -100,19 +103,25 @@ func (n *Node) attached(ctx context.Context, p *process, c *wire.Client) error {
 			return fmt.Errorf("ask engine: %w", err)
 		}
 		p.rpc.Store(&s.WalletRPC)
-		return n.catchUp(ctx, c.Engine())
+		return n.replay(ctx, p.id.Label, c.Engine())
 	case lifecycle.Sync:
 	}
 	return nil
 }
 
-// catchUp brings an engine to our heads and gives it the transactions that we keep.
-func (n *Node) catchUp(ctx context.Context, e engine.Engine) error {
+// catchUp is replay for an engine whose name does not matter.
+func (n *Node) catchUp(ctx context.Context, e engine.Engine) error { return n.replay(ctx, "", e) }
+
+// replay brings an engine to our heads and gives it the transactions that we keep. What it executed on the way counts for
+// the migration of its role.
+func (n *Node) replay(ctx context.Context, label string, e engine.Engine) error {
+	started := time.Now()
 	did, err := n.chain.Replay(ctx, e)
 	if err != nil {
 		return fmt.Errorf("catch the engine up: %w", err)
 	}
 	if did.Payloads > 0 {
+		n.meter.replayed(string(roleEngine), label, uint64(did.Payloads), time.Since(started))
 		n.log.Info("engine caught up", "from", did.From.Height, "to", did.To.Height, "payloads", did.Payloads)
 	}
 	if err := n.carrier.Offer(ctx, e); err != nil {

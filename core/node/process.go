@@ -174,6 +174,7 @@ type launcher struct {
 	blocks   *blocks
 	live     *processes
 	attached func(ctx context.Context, p *process, c *wire.Client) error // by kind, after every start
+	broke    func(id swap.PluginID, reason error)                        // its breaker is open; returns at once
 }
 
 // Launch implements swap.Launcher.
@@ -184,8 +185,13 @@ func (l *launcher) Launch(ctx context.Context, r swap.LaunchRequest) (swap.Proce
 	}
 	p := &process{id: r.Block.ID, generation: r.Generation, started: time.Now(), next: make(chan struct{})}
 	p.instance, err = l.host.Supervise(ctx, block, host.Digest(digestPrefix+r.Block.Digest), host.Hooks{
-		Ready:   func(ctx context.Context, g *host.Generation) error { return l.attached(ctx, p, g.Client()) },
-		Changed: p.changed,
+		Ready: func(ctx context.Context, g *host.Generation) error { return l.attached(ctx, p, g.Client()) },
+		Changed: func(s host.State) {
+			p.changed(s)
+			if s.Phase == host.PhaseBroken {
+				go l.broke(p.id, s.Reason) // swap may hold a lock while it starts a process
+			}
+		},
 	})
 	if err != nil {
 		return nil, err

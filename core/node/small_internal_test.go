@@ -22,7 +22,6 @@ func TestWhatThisVersionDoesNotDoIsRefusedInWords(t *testing.T) {
 	good := read(t, pinFile(t), secretiveConfig)
 	must(t, supported(good))
 	for name, change := range map[string]func(*config.Config){
-		"migration":        func(c *config.Config) { c.Migrations = []config.Migration{{Name: "m"}} },
 		"bitcoin":          func(c *config.Config) { c.Bitcoin = &config.Bitcoin{} },
 		`listener "admin"`: func(c *config.Config) { c.Listeners.Admin.Enabled = true },
 		"otlp_endpoint":    func(c *config.Config) { c.Telemetry.OTLPEndpoint = "http://x" },

@@ -15,6 +15,9 @@ func (n *Node) startPlugins(ctx context.Context) error {
 	if err == nil {
 		err = diags.Err()
 	}
+	if err == nil {
+		err = n.heed(ctx, n.opt.Config)
+	}
 	for _, w := range diags {
 		n.log.Warn("configuration", "finding", w.String())
 	}

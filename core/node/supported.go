@@ -15,8 +15,6 @@ func supported(c *config.Config) error {
 		return fmt.Errorf("%s: %s: %w: %s", c.Path, what, ErrUnsupported, instead)
 	}
 	switch {
-	case len(c.Migrations) > 0:
-		return unsupported(fmt.Sprintf("block migration %q", c.Migrations[0].Name), "change the role's route by hand and apply it")
 	case c.Bitcoin != nil:
 		return unsupported("block bitcoin", "this version has no peg; remove the block")
 	case c.Listeners.Admin.Enabled:

@@ -36,6 +36,9 @@ type Metrics struct {
 	Swaps      *prometheus.CounterVec // role, outcome
 	SwapStep   *prometheus.HistogramVec
 
+	MigrationChanges *prometheus.CounterVec // migration, state
+	MigrationGates   *prometheus.CounterVec // migration, gate, answer
+
 	GuardDecisions *prometheus.CounterVec // decision
 	GuardTime      prometheus.Histogram
 
@@ -94,8 +97,10 @@ func New(version, chainName string) *Metrics {
 		Swaps:      f.counters("swaps_total", "Swaps by outcome: done, failed, flipped_back, rolled_back.", "role", "outcome"),
 		SwapStep:   f.histograms("swap_step_duration_seconds", "Duration of a swap's steps.", "step"),
 
-		GuardDecisions: f.counters("guard_decisions_total", "Guard decisions: approved, repeated, refused, failed.", "decision"),
-		GuardTime:      f.histogram("guard_reserve_duration_seconds", "Time to decide and persist a reservation."),
+		MigrationChanges: f.counters("migration_changes_total", "States that runs of a migration came to.", "migration", "state"),
+		MigrationGates:   f.counters("migration_gates_total", "Answers of a migration's gates: pass, fail, not_enough_data.", "migration", "gate", "answer"),
+		GuardDecisions:   f.counters("guard_decisions_total", "Guard decisions: approved, repeated, refused, failed.", "decision"),
+		GuardTime:        f.histogram("guard_reserve_duration_seconds", "Time to decide and persist a reservation."),
 
 		Peers:           f.gauge("peers", "Peers that are connected and on our chain."),
 		PeerDials:       f.counters("peer_dials_total", "Attempts to reach a peer by outcome: connected, failed.", "outcome"),

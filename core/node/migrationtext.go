@@ -1,0 +1,116 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alys-node/alys/core/migrate"
+)
+
+// statusText is one run in a few lines.
+func statusText(s migrate.Status) string {
+	var b strings.Builder
+	state := strings.ReplaceAll(string(s.State), "_", " ")
+	fmt.Fprintf(&b, "migration %s  role %s, %s -> %s: %s", s.Name, s.Role, s.From, s.To, state)
+	if s.Reason != "" {
+		fmt.Fprintf(&b, " (%s)", s.Reason)
+	}
+	b.WriteString("\n")
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintf(t, "  step\t%d of %d, %s: %s\n", s.Step+1, s.Steps, s.StepName, s.Route)
+	if !s.State.Ended() {
+		_, _ = fmt.Fprintf(t, "  soaked\t%s of %s\n", s.Soaked.Round(time.Second), s.Soak)
+		_, _ = fmt.Fprintf(t, "  samples\t%d, at least %d\n", s.Samples, s.MinSamples)
+	}
+	_, _ = fmt.Fprintf(t, "  rollback to\t%s\n", s.Base)
+	if s.Attempts > 0 {
+		_, _ = fmt.Fprintf(t, "  failed tries\t%d\n", s.Attempts)
+	}
+	_, _ = fmt.Fprintf(t, "  run\t%s, started %s by %s\n", s.Run, s.StartedAt.Format(time.RFC3339), s.StartedBy)
+	_ = t.Flush()
+	return b.String()
+}
+
+// planText is what a run would do, step by step.
+func planText(p migrate.Plan) string {
+	var b strings.Builder
+	s := p.Schedule
+	fmt.Fprintf(&b, "migration %s  role %s, %s -> %s; now: %s (serial %d)\n", s.Name, s.Role, s.From, s.To, p.From, p.Serial)
+	fmt.Fprintf(&b, "on failure: %s; gates are looked at every %s, and at once when a plugin fails\n", s.OnFailure, s.HealthInterval)
+	for i, st := range p.Steps {
+		fmt.Fprintf(&b, "\n%d. %s  at the earliest after %s\n   %s\n", i+1, st.Step.Name, st.Earliest, st.Step.Route)
+		if st.Step.Approval {
+			b.WriteString("   waits for `alys migrate approve`\n")
+		}
+		for _, line := range strings.Split(strings.TrimRight(st.Text, "\n"), "\n") {
+			if line != "" {
+				fmt.Fprintf(&b, "   | %s\n", line)
+			}
+		}
+		for _, problem := range st.Problems {
+			fmt.Fprintf(&b, "   ! %s\n", problem)
+		}
+		if st.NoReturn != "" {
+			fmt.Fprintf(&b, "   ! point of no return: %s\n", st.NoReturn)
+		}
+		fmt.Fprintf(&b, "   soak %s, at least %d samples\n", st.Step.Soak, st.Step.MinSamples)
+		for _, n := range st.Needs {
+			fmt.Fprintf(&b, "   gate %s: %s\n", n.Gate, n.Text)
+		}
+		for _, n := range st.NotJudged {
+			fmt.Fprintf(&b, "   not judged here: %s\n", n)
+		}
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "\nWarning: %s\n", w)
+	}
+	for _, problem := range p.Problems {
+		fmt.Fprintf(&b, "\nProblem: %s\n", problem)
+	}
+	return b.String()
+}
+
+// explainText says gate by gate why a run is where it is.
+func explainText(e migrate.Explanation) string {
+	var b strings.Builder
+	b.WriteString(statusText(e.Status))
+	for _, g := range e.Gates {
+		fmt.Fprintf(&b, "  gate %s (%s): %s: %s\n", g.Gate, g.Metric, strings.ReplaceAll(string(g.Answer), "_", " "), g.Text)
+	}
+	for _, w := range e.Waits {
+		fmt.Fprintf(&b, "  waits: %s\n", w)
+	}
+	return b.String()
+}
+
+// historyText is one line a record.
+func historyText(rs []migrate.Record) string {
+	if len(rs) == 0 {
+		return "No migration has run on this node.\n"
+	}
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, r := range rs {
+		what := strings.ReplaceAll(string(r.Kind), "_", " ")
+		var detail []string
+		for _, d := range []string{r.Reason, r.Backup} {
+			if d != "" {
+				detail = append(detail, d)
+			}
+		}
+		if r.Route != nil {
+			detail = append(detail, r.Route.String())
+		}
+		if r.By != "" {
+			detail = append(detail, "by "+r.By)
+		}
+		for _, g := range r.Gates {
+			detail = append(detail, fmt.Sprintf("%s %s: %s", g.Gate, strings.ReplaceAll(string(g.Answer), "_", " "), g.Text))
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.At.Format(time.RFC3339), r.Name, r.StepName, what, strings.Join(detail, "; "))
+	}
+	_ = t.Flush()
+	return b.String()
+}
