@@ -540,4 +540,3 @@ func TestPlanSaysWhatItTakes(t *testing.T) {
 		t.Error("a plan changed something")
 	}
 }
-
