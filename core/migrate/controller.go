@@ -159,16 +159,26 @@ func (c *Controller) active() []*driver {
 
 // append makes a record durable and folds it in. What follows from it is told after the lock is free.
 func (c *Controller) append(r Record) error {
-	c.mu.Lock()
-	tell, err := c.appendLocked(r)
-	c.mu.Unlock()
+	return c.locked(func() (func(), error) { return c.appendLocked(r) })
+}
+
+// locked calls f with c.mu held, and without it what f wants to have told. A panic of the log leaves no lock behind: what is
+// deferred on its way up takes it.
+func (c *Controller) locked(f func() (tell func(), err error)) error {
+	tell, err := func() (func(), error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return f()
+	}()
 	tell()
 	return err
 }
 
+func nothing() {}
+
 // appendLocked is append for who holds c.mu; it returns what is to be told to the observer without the lock.
 func (c *Controller) appendLocked(r Record) (tell func(), err error) {
-	tell = func() {}
+	tell = nothing
 	if c.broken != nil {
 		return tell, c.broken
 	}

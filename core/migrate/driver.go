@@ -181,25 +181,26 @@ func (x *run) by() string { return fmt.Sprintf("migration %s, run %s", x.name, x
 
 // writeEvents makes what was noticed durable.
 func (c *Controller) writeEvents(d *driver) error {
-	for {
-		c.mu.Lock()
-		if len(d.queue) == 0 {
-			c.mu.Unlock()
-			return nil
-		}
-		x, e := c.fold.run(d.id), d.queue[0]
-		r := x.record(RecordNoticed, x.step)
-		r.Event, r.Reason = &e, e.Reason
-		tell, err := c.appendLocked(r)
-		if err == nil {
-			d.queue = d.queue[1:]
-		}
-		c.mu.Unlock()
-		tell()
+	for more := true; more; {
+		err := c.locked(func() (func(), error) {
+			x := c.fold.run(d.id)
+			if more = len(d.queue) > 0 && !x.state.Ended(); !more {
+				return nothing, nil
+			}
+			e := d.queue[0]
+			r := x.record(RecordNoticed, x.step)
+			r.Event, r.Reason = &e, e.Reason
+			tell, err := c.appendLocked(r)
+			if err == nil {
+				d.queue = d.queue[1:]
+			}
+			return tell, err
+		})
 		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // Notice tells the controller what happened on a route. It returns at once; Run looks at it at once, and the apply of a

@@ -20,6 +20,7 @@ type run struct {
 	step     int   // being prepared, or serving
 	backedUp bool
 	applying bool // the intent is written
+	applied  bool // the step's route was applied
 	noReturn bool // a human accepted that this step cuts the way back
 	asks     bool // of a hold: for that word
 	tally    Tally
@@ -254,7 +255,7 @@ func (f *fold) move(x *run, r Record) {
 	case RecordApplying:
 		x.applying = true
 	case RecordApplied:
-		x.tally, x.gates = Tally{}, nil
+		x.tally, x.gates, x.applied = Tally{}, nil, true
 		x.settle(StateSoaking)
 	case RecordPassed:
 		x.prepare(r.Step + 1)
@@ -293,11 +294,11 @@ func (x *run) settle(s State) {
 
 func (x *run) prepare(step int) {
 	x.state, x.before, x.step, x.backedUp, x.applying = StatePreparing, "", step, false, false
-	x.noReturn, x.asks = false, false
+	x.applied, x.noReturn, x.asks = false, false, false
 }
 
 // served reports that the step's own route was applied: an approval is for the next one then.
-func (x *run) served() bool { return x.applying && x.backedUp }
+func (x *run) served() bool { return x.applied }
 
 func (x *run) approve(r Record) {
 	if x.state == StateAwaitingApproval {

@@ -77,22 +77,18 @@ func (c *Controller) Release(_ context.Context, role, by string) error {
 
 // release writes that a held role is free when why gives a reason. none is the answer when nothing is held.
 func (c *Controller) release(role, by string, why func(*held) string, none error) error {
-	c.mu.Lock()
-	h := c.fold.held[role]
-	if h == nil || c.fold.driving(role) != nil {
-		c.mu.Unlock()
-		return none
-	}
-	reason := why(h)
-	if reason == "" {
-		c.mu.Unlock()
-		return nil
-	}
-	x := c.fold.run(h.run)
-	r := x.record(RecordReleased, x.step)
-	r.By, r.Reason, r.Route = by, reason, &h.route
-	tell, err := c.appendLocked(r)
-	c.mu.Unlock()
-	tell()
-	return err
+	return c.locked(func() (func(), error) {
+		h := c.fold.held[role]
+		if h == nil || c.fold.driving(role) != nil {
+			return nothing, none
+		}
+		reason := why(h)
+		if reason == "" {
+			return nothing, nil
+		}
+		x := c.fold.run(h.run)
+		r := x.record(RecordReleased, x.step)
+		r.By, r.Reason, r.Route = by, reason, &h.route
+		return c.appendLocked(r)
+	})
 }

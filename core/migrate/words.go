@@ -28,18 +28,17 @@ func (c *Controller) Start(ctx context.Context, s Schedule, by string) (run stri
 	if err != nil {
 		return "", fmt.Errorf("role %s: %w", s.Role, err)
 	}
-	c.mu.Lock()
-	id := fmt.Sprintf("%s-%d", s.Name, c.fold.count(s.Name)+1)
-	tell, err := c.appendLocked(Record{
-		Kind: RecordStarted, Run: id, Name: s.Name, Role: s.Role, By: by, StepName: p.Schedule.Steps[0].Name,
-		Route: &now.Route, File: &now.File, Serial: now.Serial, Schedule: &p.Schedule,
+	err = c.locked(func() (func(), error) {
+		run = fmt.Sprintf("%s-%d", s.Name, c.fold.count(s.Name)+1)
+		return c.appendLocked(Record{
+			Kind: RecordStarted, Run: run, Name: s.Name, Role: s.Role, By: by, StepName: p.Schedule.Steps[0].Name,
+			Route: &now.Route, File: &now.File, Serial: now.Serial, Schedule: &p.Schedule,
+		})
 	})
-	c.mu.Unlock()
-	tell()
 	if err != nil {
 		return "", err
 	}
-	return id, nil
+	return run, nil
 }
 
 func (f *fold) count(name string) int {
@@ -54,23 +53,20 @@ func (f *fold) count(name string) int {
 
 // say records a person's word about the last run of a migration and wakes its driver. make may refuse.
 func (c *Controller) say(name string, make func(x *run) (Record, error)) error {
-	c.mu.Lock()
-	x := c.fold.last(name)
-	if x == nil {
-		c.mu.Unlock()
-		return fmt.Errorf("%w: %q was never started", ErrUnknown, name)
-	}
-	r, err := make(x)
-	tell := func() {}
-	if err == nil {
-		tell, err = c.appendLocked(r)
-	}
-	if d := c.drivers[x.id]; d != nil {
-		d.wake()
-	}
-	c.mu.Unlock()
-	tell()
-	return err
+	return c.locked(func() (func(), error) {
+		x := c.fold.last(name)
+		if x == nil {
+			return nothing, fmt.Errorf("%w: %q was never started", ErrUnknown, name)
+		}
+		r, err := make(x)
+		if err != nil {
+			return nothing, err
+		}
+		if d := c.drivers[x.id]; d != nil {
+			d.wake()
+		}
+		return c.appendLocked(r)
+	})
 }
 
 // ended refuses a word to a run that has ended.
