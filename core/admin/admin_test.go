@@ -26,6 +26,10 @@ func (*answering) Status(context.Context) (admin.Status, error) {
 	return admin.Status{Name: "fed-0", Head: chain.Ref{Height: 7}}, nil
 }
 
+func (*answering) Migration(_ context.Context, r admin.MigrationRequest) (admin.MigrationResponse, error) {
+	return admin.MigrationResponse{Text: r.Ask + " " + r.Name, Data: json.RawMessage(`{"by":"` + r.By + `"}`), Bad: true}, nil
+}
+
 func (*answering) Slots(context.Context) (admin.Slots, error) {
 	return admin.Slots{Slot: 9, Authorities: []admin.AuthorityStatus{{Own: true}}, Slots: []admin.SlotStatus{
 		{Slot: 8, State: admin.SlotNotarized, Height: 7, Hash: chain.Hash{7}, Approvals: []int{0, 2}, Quorum: 2, Authorities: 3},
