@@ -60,6 +60,12 @@ func (o *obliging) BenchSign(_ context.Context, r BenchSignRequest, _ func(Bench
 	return BenchSignResult{}, nil
 }
 
+func (o *obliging) Checkpoints(context.Context, int) ([]Checkpoint, error) { return nil, nil }
+
+func (o *obliging) CheckChain(context.Context, func(CheckProgress)) (CheckedChain, error) {
+	return CheckedChain{}, nil
+}
+
 // FuzzRequests posts a body to each path that takes one: it is refused as invalid before the node sees any of it, or the
 // node is given what encodes to JSON again; the answer is JSON either way.
 func FuzzRequests(f *testing.F) {

@@ -107,22 +107,22 @@ func (a *attacked) suffer(t *testing.T, x assault) {
 	defer cancel()
 	peak := make(chan uint64, 1)
 	go func() { peak <- highest(ctx, n.PID()) }()
+	busiest := make(chan float64, 1)
+	go func() { busiest <- most(ctx, func() float64 { return sample("go_goroutines") }) }()
 	m := &mob{attacked: a, t: t, size: x.size}
 	m.attack(ctx, func(ctx context.Context, h *hostile) error { return x.round(m, ctx, h) })
-	under := sample("go_goroutines")
-
-	most := <-peak
+	memory, under := <-peak, <-busiest
 	recovery := n.Until("what the attack took is free again", time.Minute, func() bool { return sample("go_goroutines") <= goroutines+40 })
 	after, err := devnet.ReadProcess(n.PID())
 	check(t, err)
 	now := n.Status()
-	t.Logf("%d identities admitted, %d rounds; memory %d MB before, %d at most, %d after; goroutines %.0f before, %.0f at the end, back after %s; CPU %s; slots %d, blocks %d; faults %.0f, banned %.0f, busy %.0f, over quota %.0f",
-		m.admitted.Load(), m.done.Load(), calm.RSS>>20, most>>20, after.RSS>>20, goroutines, under, recovery.Round(100*time.Millisecond),
+	t.Logf("%d identities admitted, %d rounds; memory %d MB before, %d at most, %d after; goroutines %.0f before, %.0f at most, back after %s; CPU %s; slots %d, blocks %d; faults %.0f, banned %.0f, busy %.0f, over quota %.0f",
+		m.admitted.Load(), m.done.Load(), calm.RSS>>20, memory>>20, after.RSS>>20, goroutines, under, recovery.Round(100*time.Millisecond),
 		(after.CPU - calm.CPU).Round(10*time.Millisecond), now.Slot-at.Slot, now.Head.Height-at.Head.Height, grew(watched[0]),
 		grew("alys_peer_dismissals_total", `reason="banned"`), grew("alys_peer_requests_served_total", `outcome="busy"`),
 		grew("alys_messages_dropped_total", `reason="over_quota"`))
-	if most > calm.RSS+hostileMemory {
-		t.Errorf("the node grew from %d MB to %d MB", calm.RSS>>20, most>>20)
+	if memory > calm.RSS+hostileMemory {
+		t.Errorf("the node grew from %d MB to %d MB", calm.RSS>>20, memory>>20)
 	}
 	if m.admitted.Load() == 0 {
 		t.Error("nobody was let in: nothing was tried")
@@ -136,14 +136,23 @@ func (a *attacked) suffer(t *testing.T, x assault) {
 }
 
 // highest is the most memory that a process was seen with.
-func highest(ctx context.Context, pid int) (most uint64) {
-	for ctx.Err() == nil {
-		if p, err := devnet.ReadProcess(pid); err == nil {
-			most = max(most, p.RSS)
+func highest(ctx context.Context, pid int) uint64 {
+	return uint64(most(ctx, func() float64 {
+		p, err := devnet.ReadProcess(pid)
+		if err != nil {
+			return 0 // the test finds out
 		}
+		return float64(p.RSS)
+	}))
+}
+
+// most is the largest value that was seen until ctx ended.
+func most(ctx context.Context, value func() float64) (largest float64) {
+	for ctx.Err() == nil {
+		largest = max(largest, value())
 		pause(ctx, 20*time.Millisecond)
 	}
-	return most
+	return largest
 }
 
 func staticPeers(n *devnet.Node) (count int) {
