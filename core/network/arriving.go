@@ -61,7 +61,7 @@ func (h gossipHost) limited(f corenet.StreamHandler) corenet.StreamHandler {
 	return func(s corenet.Stream) {
 		began := h.n.crew.run(func(ctx context.Context) {
 			defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-			if h.n.awaitMember(ctx, s.Conn().RemotePeer()) == nil {
+			if h.n.awaitMember(ctx, s.Conn()) == nil {
 				_ = s.Reset()
 				return
 			}

@@ -108,11 +108,14 @@ func (a *attacked) suffer(t *testing.T, x assault) {
 	peak := make(chan uint64, 1)
 	go func() { peak <- highest(ctx, n.PID()) }()
 	busiest := make(chan float64, 1)
-	go func() { busiest <- most(ctx, func() float64 { return sample("go_goroutines") }) }()
+	go func() { busiest <- most(ctx, 500*time.Millisecond, func() float64 { return sample("go_goroutines") }) }()
 	m := &mob{attacked: a, t: t, size: x.size}
 	m.attack(ctx, func(ctx context.Context, h *hostile) error { return x.round(m, ctx, h) })
 	memory, under := <-peak, <-busiest
-	recovery := n.Until("what the attack took is free again", time.Minute, func() bool { return sample("go_goroutines") <= goroutines+40 })
+	recovery := n.Until("what the attack took is free again", time.Minute, func() bool {
+		pause(t.Context(), 200*time.Millisecond) // asking costs the node as well
+		return sample("go_goroutines") <= goroutines+40
+	})
 	after, err := devnet.ReadProcess(n.PID())
 	check(t, err)
 	now := n.Status()
@@ -137,7 +140,7 @@ func (a *attacked) suffer(t *testing.T, x assault) {
 
 // highest is the most memory that a process was seen with.
 func highest(ctx context.Context, pid int) uint64 {
-	return uint64(most(ctx, func() float64 {
+	return uint64(most(ctx, 20*time.Millisecond, func() float64 {
 		p, err := devnet.ReadProcess(pid)
 		if err != nil {
 			return 0 // the test finds out
@@ -147,10 +150,10 @@ func highest(ctx context.Context, pid int) uint64 {
 }
 
 // most is the largest value that was seen until ctx ended.
-func most(ctx context.Context, value func() float64) (largest float64) {
+func most(ctx context.Context, every time.Duration, value func() float64) (largest float64) {
 	for ctx.Err() == nil {
 		largest = max(largest, value())
-		pause(ctx, 20*time.Millisecond)
+		pause(ctx, every)
 	}
 	return largest
 }
