@@ -33,7 +33,7 @@ const hostileMemory = 512 << 20
 type assault struct {
 	name  string
 	size  int                                                 // of the mob
-	round func(m *mob, ctx context.Context, h *hostile) error // what each peer does again and again
+	round func(ctx context.Context, m *mob, h *hostile) error // what each peer does again and again
 	shows func(t *testing.T, m *mob, grew func(metric string, labels ...string) float64)
 }
 
@@ -110,7 +110,7 @@ func (a *attacked) suffer(t *testing.T, x assault) {
 	busiest := make(chan float64, 1)
 	go func() { busiest <- most(ctx, 500*time.Millisecond, func() float64 { return sample("go_goroutines") }) }()
 	m := &mob{attacked: a, t: t, size: x.size}
-	m.attack(ctx, func(ctx context.Context, h *hostile) error { return x.round(m, ctx, h) })
+	m.attack(ctx, func(ctx context.Context, h *hostile) error { return x.round(ctx, m, h) })
 	memory, under := <-peak, <-busiest
 	recovery := n.Until("what the attack took is free again", time.Minute, func() bool {
 		pause(t.Context(), 200*time.Millisecond) // asking costs the node as well
@@ -234,12 +234,12 @@ func assaults() []assault {
 		{"silent streams", 24, silentStreams, nil},
 		{"D-33: readers of 10 MiB that never read", 24, neverRead, nil},
 		{"messages that do not end", 40, unended, nil},
-		{"new names in a loop", 12, func(*mob, context.Context, *hostile) error { return errOver }, nil},
+		{"new names in a loop", 12, func(context.Context, *mob, *hostile) error { return errOver }, nil},
 	}
 }
 
 // gossipGarbage sends what no decoder takes: noise, and a proposal of the largest size that is none.
-func gossipGarbage(m *mob, ctx context.Context, h *hostile) error {
+func gossipGarbage(ctx context.Context, m *mob, h *hostile) error {
 	st, err := h.open(ctx, "gossip")
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func gossipGarbage(m *mob, ctx context.Context, h *hostile) error {
 func (a *attacked) slot() chain.Slot { return chain.Slot(time.Now().UnixMilli() / 2000) }
 
 // gossipVotes sends approvals that decode and are of this slot; only their signatures are false.
-func gossipVotes(m *mob, ctx context.Context, h *hostile) error {
+func gossipVotes(ctx context.Context, m *mob, h *hostile) error {
 	st, err := h.open(ctx, "gossip")
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func gossipVotes(m *mob, ctx context.Context, h *hostile) error {
 }
 
 // gossipRepeats sends one message over and over, asks for messages that nobody has, and grafts and prunes.
-func gossipRepeats(m *mob, ctx context.Context, h *hostile) error {
+func gossipRepeats(ctx context.Context, m *mob, h *hostile) error {
 	st, err := h.open(ctx, "gossip")
 	if err != nil {
 		return err
@@ -340,7 +340,7 @@ type paupers struct {
 
 func newPaupers() *paupers { return &paupers{} }
 
-func (p *paupers) round(m *mob, ctx context.Context, h *hostile) error {
+func (p *paupers) round(ctx context.Context, m *mob, h *hostile) error {
 	st, err := h.open(ctx, "gossip")
 	if err != nil {
 		return err
@@ -400,7 +400,7 @@ func question(fields ...any) []byte {
 func wholeChain() []byte { return question(uint64(1), uint64(1024), uint64(32<<20)) }
 
 // requestFlood asks every question at once, reads the answers and asks again.
-func requestFlood(m *mob, ctx context.Context, h *hostile) error {
+func requestFlood(ctx context.Context, m *mob, h *hostile) error {
 	hashes := make([]chain.Hash, 16)
 	var wg sync.WaitGroup
 	for name, content := range map[string][]byte{
@@ -449,17 +449,17 @@ func hold(ctx context.Context, h *hostile, each int, begin func(st corenet.Strea
 }
 
 // silentStreams opens streams of every kind and says nothing.
-func silentStreams(_ *mob, ctx context.Context, h *hostile) error {
+func silentStreams(ctx context.Context, _ *mob, h *hostile) error {
 	return hold(ctx, h, 40, func(corenet.Stream, string) {}, "status", "direct", "blocks_by_range", "blocks_by_hash", "peers", "gossip")
 }
 
 // neverRead asks for the whole chain and reads none of it.
-func neverRead(_ *mob, ctx context.Context, h *hostile) error {
+func neverRead(ctx context.Context, _ *mob, h *hostile) error {
 	return hold(ctx, h, 8, func(st corenet.Stream, _ string) { _ = putFrame(st, frameRequest, wholeChain()) }, "blocks_by_range")
 }
 
 // unended begins the largest message and stops short of its end, or in the middle of its length.
-func unended(_ *mob, ctx context.Context, h *hostile) error {
+func unended(ctx context.Context, _ *mob, h *hostile) error {
 	const size = 10<<20 - 1
 	most := make([]byte, size-1000)
 	return hold(ctx, h, 2, func(st corenet.Stream, name string) {
