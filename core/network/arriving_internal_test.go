@@ -148,7 +148,7 @@ func TestConnectionsAreLimitedByWhereTheyComeFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer limits.Close() //nolint:errcheck // of a test
+	defer limits.Close()
 	opened := func(ip netip.Addr) bool {
 		family := "ip6"
 		if ip.Is4() {
@@ -196,7 +196,7 @@ func TestAConfiguredPeersAddressHasPlacesOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer limits.Close() //nolint:errcheck // of a test
+	defer limits.Close()
 	for last := range 200 {
 		a, err := multiaddr.NewMultiaddr("/ip4/" + netip.AddrFrom4([4]byte{198, 51, 100, byte(10 + last)}).String() + "/tcp/1")
 		if err != nil {

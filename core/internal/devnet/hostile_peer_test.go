@@ -63,7 +63,7 @@ func attackedBy(t *testing.T, n *devnet.Node) *attacked {
 	a := &attacked{node: n, at: *at, genesis: s.Genesis}
 	h, err := newHostile(a)
 	check(t, err)
-	defer h.Close() //nolint:errcheck // it said all that it wanted
+	defer h.Close()
 	a.status, err = h.handshake(t.Context(), []byte("garbage"))
 	if len(a.status) == 0 {
 		t.Fatalf("the node does not say who it is: %v", err)
@@ -154,7 +154,7 @@ func (h *hostile) handshake(ctx context.Context, status []byte) (theirs []byte, 
 	if err != nil {
 		return nil, err
 	}
-	defer st.Reset() //nolint:errcheck // it is done with
+	defer st.Reset()
 	_ = st.SetDeadline(time.Now().Add(20 * time.Second))
 	if err := putFrame(st, frameStatus, status); err != nil {
 		return nil, err
@@ -256,7 +256,7 @@ func (m *mob) oneLife(ctx context.Context, round func(ctx context.Context, h *ho
 	if err != nil {
 		return // no room, or the attack is over
 	}
-	defer h.Close() //nolint:errcheck // a peer that dies
+	defer h.Close()
 	m.admitted.Add(1)
 	for ctx.Err() == nil {
 		if err := round(ctx, h); err != nil {

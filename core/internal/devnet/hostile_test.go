@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -244,7 +245,7 @@ func gossipGarbage(ctx context.Context, m *mob, h *hostile) error {
 	if err != nil {
 		return err
 	}
-	defer st.Reset() //nolint:errcheck // it is done with
+	defer st.Reset()
 	noise := make([]byte, 300)
 	_, _ = rand.Read(noise)
 	large := make([]byte, 10<<20)
@@ -272,7 +273,7 @@ func gossipVotes(ctx context.Context, m *mob, h *hostile) error {
 	if err != nil {
 		return err
 	}
-	defer st.Reset() //nolint:errcheck // it is done with
+	defer st.Reset()
 	for n := uint64(0); ctx.Err() == nil; n++ {
 		vote, err := m.vote(m.slot(), n)
 		if err != nil {
@@ -297,7 +298,7 @@ func gossipRepeats(ctx context.Context, m *mob, h *hostile) error {
 	if err != nil {
 		return err
 	}
-	defer st.Reset()                     //nolint:errcheck // it is done with
+	defer st.Reset()                    
 	vote, err := m.vote(m.slot()-100, 7) // of a slot long past: nobody's fault, and nothing worth
 	if err != nil {
 		return err
@@ -323,7 +324,7 @@ func gossipRepeats(ctx context.Context, m *mob, h *hostile) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		if _, err := st.Write(append(repeated[:len(repeated):len(repeated)], chatter...)); err != nil {
+		if _, err := st.Write(append(slices.Clip(repeated), chatter...)); err != nil {
 			return err
 		}
 		m.done.Add(1)
@@ -345,7 +346,7 @@ func (p *paupers) round(ctx context.Context, m *mob, h *hostile) error {
 	if err != nil {
 		return err
 	}
-	defer st.Reset() //nolint:errcheck // it is done with
+	defer st.Reset()
 	key, err := crypto.GenerateKey()
 	if err != nil {
 		return err
@@ -412,7 +413,7 @@ func requestFlood(ctx context.Context, m *mob, h *hostile) error {
 				if err != nil {
 					return
 				}
-				defer st.Reset() //nolint:errcheck // it is done with
+				defer st.Reset()
 				_ = st.SetDeadline(time.Now().Add(*hostileFor))
 				if putFrame(st, frameRequest, content) == nil {
 					_, _ = io.Copy(io.Discard, st)
