@@ -298,7 +298,7 @@ func gossipRepeats(ctx context.Context, m *mob, h *hostile) error {
 	if err != nil {
 		return err
 	}
-	defer st.Reset()                    
+	defer st.Reset()
 	vote, err := m.vote(m.slot()-100, 7) // of a slot long past: nobody's fault, and nothing worth
 	if err != nil {
 		return err
