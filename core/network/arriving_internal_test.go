@@ -135,6 +135,22 @@ func TestGossipOfStrangersIsNotRead(t *testing.T) {
 	}
 }
 
+// Who waits for a member stops when the connection has ended, and not when the time for a handshake has.
+func TestNobodyWaitsForAPeerThatHasGone(t *testing.T) {
+	b := start(t, func(o *Options) { o.patience = patience{handshake: 10 * inVain, stall: stallTimeout} })
+	s := newStranger(t)
+	s.connect(b)
+	var conns []corenet.Conn
+	eventually(t, "the stranger is connected", func() bool { conns = b.node.Network().ConnsToPeer(s.id.id); return len(conns) > 0 })
+	done := make(chan *member, 1)
+	go func() { done <- b.awaitMember(t.Context(), conns[0]) }()
+	_ = s.Network().ClosePeer(b.peerID())
+	eventually(t, "the waiting ends", func() bool { return len(done) == 1 })
+	if m := <-done; m != nil {
+		t.Errorf("%s is a member", m.id)
+	}
+}
+
 // No /24 takes more than half of the places, no address more than a few; a configured peer's address has its own, and
 // loopback as many as it wants.
 func TestConnectionsAreLimitedByWhereTheyComeFrom(t *testing.T) {
