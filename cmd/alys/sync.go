@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/node"
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -23,12 +25,13 @@ func newSync(f *flags) *cobra.Command {
 	}
 	checkpoint := &cobra.Command{
 		Use:     "checkpoint",
-		Short:   "Checkpoints of a stopped node's chain: list them, verify what is between, resume from the last",
+		Short:   "Checkpoints of a node's stored chain: list them, verify what is between, resume from the last",
 		Args:    noSubcommand,
 		RunE:    help,
 		Example: "  alys sync checkpoint list",
 		Long: fmt.Sprintf("A checkpoint is a safe block: every %dth, and the youngest. Nothing of it is kept beside the chain: a checkpoint is\n"+
-			"as good as the stored block, which every command here reads again. They need the data folder for themselves: stop\nthe node first.", node.CheckpointInterval),
+			"as good as the stored block, which every command here reads again. list and verify work beside a running node, which\n"+
+			"reads its own blocks for them, up to the safe block; resume changes the folder and needs the node stopped.", node.CheckpointInterval),
 	}
 	checkpoint.AddCommand(newCheckpointList(f), newCheckpointVerify(f), newCheckpointResume(f))
 	cmd.AddCommand(newSyncStatus(f), checkpoint)
@@ -70,11 +73,7 @@ func newCheckpointList(f *flags) *cobra.Command {
 			if last < 1 {
 				return fmt.Errorf("--last is %d: name 1 or more", last)
 			}
-			c, err := f.load(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			list, err := node.Checkpoints(c, last)
+			list, err := f.checkpoints(cmd, last)
 			if err != nil {
 				return err
 			}
@@ -106,14 +105,7 @@ func newCheckpointVerify(f *flags) *cobra.Command {
 		Example: "  alys sync checkpoint verify --engine",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.load(cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			r, err := node.CheckChain(cmd.Context(), c, tellHeights(cmd.ErrOrStderr()))
-			if err == nil && engine {
-				err = node.CheckEngine(cmd.Context(), c, &r)
-			}
+			r, err := f.checkChain(cmd, engine)
 			if err != nil {
 				return err
 			}
@@ -132,13 +124,63 @@ func newCheckpointVerify(f *flags) *cobra.Command {
 	return cmd
 }
 
-func printChecked(w io.Writer, r node.Checked, engine bool) error {
-	text := fmt.Sprintf("blocks 1 to %d are whole, linked and certified; safe block %d, finalized block %d\n", r.Head.Height, r.Safe.Height, r.Finalized.Height)
-	if r.Head.Height == 0 {
+// checkpoints asks the node that runs, or else reads its folder.
+func (f *flags) checkpoints(cmd *cobra.Command, last int) ([]admin.Checkpoint, error) {
+	running, err := f.client()
+	if err != nil {
+		return nil, err
+	}
+	list, err := running.Checkpoints(cmd.Context(), last)
+	if !errors.Is(err, admin.ErrNoNode) {
+		return list, err
+	}
+	c, err := f.load(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	return node.Checkpoints(c, last)
+}
+
+// checkChain lets the node that runs check its chain, or else reads its folder.
+func (f *flags) checkChain(cmd *cobra.Command, engine bool) (admin.CheckedChain, error) {
+	told := tellHeights(cmd.ErrOrStderr())
+	running, err := f.client()
+	if err != nil {
+		return admin.CheckedChain{}, err
+	}
+	if engine {
+		if _, err := running.Status(cmd.Context()); !errors.Is(err, admin.ErrNoNode) {
+			return admin.CheckedChain{}, errors.Join(errors.New(
+				"a node runs here, and its engine is its own: stop the node for --engine, or leave the flag out (the node replays what its engine lacks when it starts)"), err)
+		}
+	} else {
+		r, err := running.CheckChain(cmd.Context(), func(p admin.CheckProgress) {
+			if told != nil {
+				told(p.Height, p.All)
+			}
+		})
+		if !errors.Is(err, admin.ErrNoNode) {
+			return r, err
+		}
+	}
+	c, err := f.load(cmd.ErrOrStderr())
+	if err != nil {
+		return admin.CheckedChain{}, err
+	}
+	r, err := node.CheckChain(cmd.Context(), c, told)
+	if err == nil && engine {
+		err = node.CheckEngine(cmd.Context(), c, &r)
+	}
+	return r, err
+}
+
+func printChecked(w io.Writer, r admin.CheckedChain, engine bool) error {
+	text := fmt.Sprintf("blocks 1 to %d are whole, linked and certified; safe block %d, finalized block %d\n", r.Checked, r.Safe.Height, r.Finalized.Height)
+	if r.Checked == 0 {
 		text = "there is no block above genesis\n"
 	}
 	if r.Bad > 0 {
-		text = fmt.Sprintf("damaged at block %d: %s\nhead %d, safe block %d; what to do: `alys sync checkpoint resume`\n", r.Bad, r.Reason, r.Head.Height, r.Safe.Height)
+		text = fmt.Sprintf("damaged at block %d: %s\nhead %d, safe block %d; what to do: stop the node if it runs, and `alys sync checkpoint resume`\n", r.Bad, r.Reason, r.Head.Height, r.Safe.Height)
 	}
 	switch {
 	case !engine:
@@ -159,8 +201,13 @@ func newCheckpointResume(f *flags) *cobra.Command {
 		Args:    cobra.NoArgs,
 		Long: "Where the stored chain is whole, nothing is done: the node goes on at its head. Where it is damaged, all blocks above\n" +
 			"the last sound checkpoint are forgotten, and fetched from peers and executed again after the start. A node whose keys\n" +
-			"have approved blocks is refused: it must not forget what it saw notarized, and is told what to do instead.",
+			"have approved blocks is refused: it must not forget what it saw notarized, and is told what to do instead.\n" +
+			"The node must be stopped: what is forgotten on disk, a running one would still have in memory, tell its peers of and\n" +
+			"build on. `alys sync checkpoint verify` says beside the running node whether there is anything to mend.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.refuseRunning(cmd); err != nil {
+				return err
+			}
 			c, err := f.load(cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -181,6 +228,24 @@ func newCheckpointResume(f *flags) *cobra.Command {
 			return err
 		},
 	}
+}
+
+// refuseRunning says what to do where a node runs that would have to be stopped.
+func (f *flags) refuseRunning(cmd *cobra.Command) error {
+	running, err := f.client()
+	if err != nil {
+		return err
+	}
+	s, err := running.Status(cmd.Context())
+	if errors.Is(err, admin.ErrNoNode) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("node %s runs (head %d, safe block %d) and is left alone: what is forgotten on disk it would still have in memory.\n"+
+		"  `alys sync checkpoint verify` says beside it whether anything is damaged; if so, stop it, run this again, and start it",
+		s.Name, s.Head.Height, s.Safe.Height)
 }
 
 // tellHeights shows on a terminal how far a check is.

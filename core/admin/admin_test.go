@@ -20,7 +20,10 @@ import (
 )
 
 // answering is a node whose answers are known.
-type answering struct{ applied admin.ApplyRequest }
+type answering struct {
+	applied  admin.ApplyRequest
+	checking bool
+}
 
 func (*answering) Status(context.Context) (admin.Status, error) {
 	return admin.Status{Name: "fed-0", Head: chain.Ref{Height: 7}}, nil
@@ -72,6 +75,18 @@ func (*answering) Unlock(_ context.Context, r admin.UnlockRequest) error {
 
 func (*answering) CreateKey(_ context.Context, r admin.CreateKeyRequest) (admin.KeyStatus, error) {
 	return admin.KeyStatus{Purpose: r.Purpose}, nil
+}
+
+func (*answering) Checkpoints(_ context.Context, last int) ([]admin.Checkpoint, error) {
+	return make([]admin.Checkpoint, last), nil
+}
+
+func (a *answering) CheckChain(_ context.Context, progress func(admin.CheckProgress)) (admin.CheckedChain, error) {
+	progress(admin.CheckProgress{Height: 4, All: 9})
+	if a.checking {
+		return admin.CheckedChain{}, &admin.Error{Code: "conflict", Message: "the chain is being checked already"}
+	}
+	return admin.CheckedChain{Checked: 9}, nil
 }
 
 func (*answering) BenchSign(_ context.Context, r admin.BenchSignRequest, progress func(admin.BenchProgress)) (admin.BenchSignResult, error) {

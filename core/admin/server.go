@@ -39,6 +39,7 @@ type Node interface {
 	CreateKey(ctx context.Context, r CreateKeyRequest) (KeyStatus, error)
 	ExportKey(ctx context.Context, r ExportKeyRequest) (ExportKeyResponse, error)
 	Bencher
+	Archive
 }
 
 // Server serves the operator's API on a unix socket.
@@ -118,6 +119,8 @@ func (s *Server) routes() http.Handler {
 		reply(w, with(r, func(ctx context.Context, u UnlockRequest) (struct{}, error) { return struct{}{}, s.node.Unlock(ctx, u) }))
 	})
 	mux.HandleFunc("POST /v1/bench/sign", s.benchSign)
+	mux.HandleFunc("GET /v1/checkpoints", s.checkpoints)
+	mux.HandleFunc("POST /v1/checkpoints/verify", s.checkChain)
 	return mux
 }
 

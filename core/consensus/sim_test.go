@@ -6,8 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/alys-node/alys/core/block"
@@ -17,6 +20,7 @@ import (
 
 var (
 	seeds     = flag.Int("seeds", 0, "schedules for each shape of TestSimulation; 0 means a small set")
+	schedules = flag.Int("schedules", 0, "schedules of TestSimulation in all, shared out among the shapes; 0 means as -seeds says")
 	firstSeed = flag.Uint64("seed", 1, "first seed of TestSimulation")
 )
 
@@ -40,39 +44,138 @@ func (s shape) String() string {
 	return name
 }
 
+// shapes are all that TestSimulation tries: every size, in fair weather of the authorities, with one of them dead where
+// the others can go on, and with as many Byzantine (and dead) as the size bears.
+var shapes = []shape{
+	{n: 1},
+	{n: 2},
+	{n: 3},
+	{n: 3, dead: true},
+	{n: 4},
+	{n: 4, dead: true},
+	{n: 4, byzantine: 1},
+	{n: 6},
+	{n: 6, dead: true},
+	{n: 6, byzantine: 1},
+	{n: 7},
+	{n: 7, dead: true},
+	{n: 7, byzantine: 2},
+	{n: 7, dead: true, byzantine: 1},
+	{n: 15},
+	{n: 15, dead: true},
+	{n: 15, byzantine: 4},
+	{n: 15, dead: true, byzantine: 3},
+}
+
+// share is a shape's part of what is asked for. A schedule costs as the square of its size: the large ones get fewer.
+func (s shape) share() float64 { return 1 / float64(max(s.n, 3)) }
+
+// count is how many schedules of a shape are run.
+func (s shape) count() int {
+	switch {
+	case *schedules > 0:
+		all := 0.0
+		for _, x := range shapes {
+			all += x.share()
+		}
+		return max(1, int(math.Ceil(float64(*schedules)*s.share()/all)))
+	case *seeds > 0:
+		return *seeds
+	}
+	return 60 / s.n
+}
+
 // TestSimulation runs whole networks on seeded schedules: first chaos (delay, loss, duplication, reordering,
 // partitions, crashes that lose all that was not durable, clocks that differ and jump), then a healed network. Safety is
-// asserted throughout, liveness after healing. Run one with -run 'TestSimulation/n=4$' -seeds 1 -seed N.
+// asserted throughout, liveness after healing. Run one with -run 'TestSimulation/shapes/n=4$' -seeds 1 -seed N. It tells how many
+// schedules had which fault, and what came of them.
 func TestSimulation(t *testing.T) {
-	shapes := []shape{
-		{n: 1},
-		{n: 2},
-		{n: 3},
-		{n: 3, dead: true},
-		{n: 4},
-		{n: 4, dead: true},
-		{n: 4, byzantine: 1},
-		{n: 6, dead: true},
-		{n: 7},
-		{n: 7, byzantine: 2},
-		{n: 15},
-		{n: 15, byzantine: 4},
-	}
-	for _, s := range shapes {
-		count := *seeds
-		if count == 0 {
-			count = 60 / s.n
-		}
-		t.Run(s.String(), func(t *testing.T) {
-			for i := range count {
-				seed := *firstSeed + uint64(i)
-				w := newWorld(s, seed)
-				if err := w.run(); err != nil {
-					t.Errorf("seed %d: %v", seed, err)
+	var mu sync.Mutex // guards what is told
+	told := map[shape]*tally{}
+	t.Run("shapes", func(t *testing.T) {
+		for _, s := range shapes {
+			t.Run(s.String(), func(t *testing.T) {
+				t.Parallel()
+				sum := &tally{faults: map[string]int{}}
+				for i := range s.count() {
+					seed := *firstSeed + uint64(i)
+					w := newWorld(s, seed)
+					err := w.run()
+					if err != nil {
+						t.Errorf("seed %d: %v", seed, err)
+					}
+					sum.add(w, err)
 				}
-			}
-		})
+				mu.Lock()
+				defer mu.Unlock()
+				told[s] = sum
+			})
+		}
+	})
+	tell(t, told)
+}
+
+// tally is what came of the schedules of a shape.
+type tally struct {
+	schedules, failures int
+	blocks              uint64         // made by anybody
+	safe                int            // heights made safe by an honest node
+	faults              map[string]int // schedules that had each
+}
+
+func (y *tally) add(w *world, err error) {
+	y.schedules++
+	if err != nil {
+		y.failures++
 	}
+	y.blocks += w.made
+	y.safe += len(w.safe)
+	for _, f := range w.faults() {
+		y.faults[f]++
+	}
+}
+
+// faultNames are what schedules are counted by, in the order of the table.
+var faultNames = []string{"delay>slot", "asymmetric", "loss", "twice", "split", "crash", "jump", "dead", "byzantine"}
+
+// faults names what a schedule had. Messages overtake each other and clocks differ in all of them.
+func (w *world) faults() []string {
+	f := w.weather
+	had := map[string]bool{
+		"delay>slot": f.maxDelay > 2*second, "asymmetric": f.constant != nil, "loss": f.loss > 0, "twice": f.twice > 0,
+		"split": len(f.split) > 0, "crash": f.crash > 0, "jump": f.jumps, "dead": w.shape.dead, "byzantine": w.shape.byzantine > 0,
+	}
+	return slices.DeleteFunc(slices.Clone(faultNames), func(name string) bool { return !had[name] })
+}
+
+// tell prints one line a shape and their sum.
+func tell(t *testing.T, told map[shape]*tally) {
+	t.Helper()
+	all := &tally{faults: map[string]int{}}
+	line := func(name string, y *tally) string {
+		out := fmt.Sprintf("%-24s %9d %8d %10d %10d", name, y.schedules, y.failures, y.blocks, y.safe)
+		for _, f := range faultNames {
+			out += fmt.Sprintf(" %10d", y.faults[f])
+		}
+		return out
+	}
+	head := fmt.Sprintf("%-24s %9s %8s %10s %10s", "schedules of", "run", "failed", "blocks", "safe")
+	for _, f := range faultNames {
+		head += fmt.Sprintf(" %10s", f)
+	}
+	lines := []string{head}
+	for _, s := range shapes {
+		y := told[s]
+		if y == nil {
+			continue // -run left it out
+		}
+		lines = append(lines, line(s.String(), y))
+		all.schedules, all.failures, all.blocks, all.safe = all.schedules+y.schedules, all.failures+y.failures, all.blocks+y.blocks, all.safe+y.safe
+		for f, count := range y.faults {
+			all.faults[f] += count
+		}
+	}
+	t.Log("\n" + strings.Join(append(lines, line("all", all)), "\n"))
 }
 
 type world struct {
@@ -127,8 +230,12 @@ func (q *eventQueue) Pop() any {
 }
 
 func newWorld(s shape, seed uint64) *world {
+	kind := uint64(s.n)<<8 | uint64(s.byzantine) // each shape has schedules of its own
+	if s.dead {
+		kind |= 1 << 16
+	}
 	w := &world{
-		shape: s, rng: rand.New(rand.NewPCG(seed, uint64(s.n)<<8|uint64(s.byzantine))), schedule: newSchedule(s.n),
+		shape: s, rng: rand.New(rand.NewPCG(seed, kind)), schedule: newSchedule(s.n),
 		headers: map[chain.Hash]chain.Header{genesisHeader.Hash(): genesisHeader}, safe: map[chain.Height]chain.Hash{},
 	}
 	w.verifier = fakeScheme{}

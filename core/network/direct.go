@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -62,7 +63,7 @@ func (n *Network) openDirect(ctx context.Context, id peer.ID) (corenet.Stream, e
 func (n *Network) hear(ctx context.Context, s corenet.Stream, m *member) {
 	defer s.Reset() //nolint:errcheck // the stream is done with
 	for {
-		_, raw, err := readFrame(s, codeMessage)
+		err := n.hearOne(ctx, s, m)
 		if errors.Is(err, ErrMalformed) {
 			n.misbehaved(m.id, err.Error())
 		}
@@ -72,17 +73,40 @@ func (n *Network) hear(ctx context.Context, s corenet.Stream, m *member) {
 			}
 			return
 		}
-		if m.quota.direct.Wait(ctx) != nil || m.quota.heard.WaitN(ctx, min(len(raw), m.quota.heard.Burst())) != nil {
-			return
-		}
-		msg, err := decodeMessage(raw)
-		if err != nil {
-			n.misbehaved(m.id, err.Error())
-			return
-		}
-		msg.From, msg.Direct = consensus.Peer(m.id.String()), true
-		n.take(ctx, m.id, msg)
 	}
+}
+
+// hearOne reads a message and takes it. Before its first byte a stream may be silent for as long as it likes; a message that
+// has begun must come to its end.
+func (n *Network) hearOne(ctx context.Context, s corenet.Stream, m *member) error {
+	_ = s.SetReadDeadline(time.Time{})
+	_, size, err := readHead(s, codeMessage)
+	if err != nil {
+		return err
+	}
+	release, err := n.reserve(ctx, m.id, size)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_ = s.SetReadDeadline(time.Now().Add(n.arrivalTime(size)))
+	raw, err := readGrowing(s, size)
+	if err != nil {
+		return fmt.Errorf("read message: %w", err)
+	}
+	if err := m.quota.direct.Wait(ctx); err != nil {
+		return err
+	}
+	if err := m.quota.heard.WaitN(ctx, min(len(raw), m.quota.heard.Burst())); err != nil {
+		return err
+	}
+	msg, err := decodeMessage(raw)
+	if err != nil {
+		return err
+	}
+	msg.From, msg.Direct = consensus.Peer(m.id.String()), true
+	n.take(ctx, m.id, msg)
+	return nil
 }
 
 // take hands a message to the caller, unless it is of another chain.

@@ -48,22 +48,31 @@ func (c code) limit() int {
 // readFrame reads one frame whose code must be one of want. Nothing is allocated before the length is known to be within
 // the code's limit, and then only as the bytes arrive.
 func readFrame(r io.Reader, want ...code) (code, []byte, error) {
-	var head [frameHead]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return 0, nil, fmt.Errorf("read frame: %w", err)
-	}
-	c, n := code(head[0]), int(binary.BigEndian.Uint32(head[1:]))
-	if !slices.Contains(want, c) {
-		return 0, nil, fmt.Errorf("read frame: code %d is not one of %d: %w", c, want, ErrMalformed)
-	}
-	if n > c.limit() {
-		return 0, nil, fmt.Errorf("read frame: code %d with %d bytes, limit %d: %w", c, n, c.limit(), ErrMalformed)
+	c, n, err := readHead(r, want...)
+	if err != nil {
+		return 0, nil, err
 	}
 	b, err := readGrowing(r, n)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read frame: code %d: %w", c, err)
 	}
 	return c, b, nil
+}
+
+// readHead reads a frame's code, one of want, and the length of its content, which is within the code's limit.
+func readHead(r io.Reader, want ...code) (code, int, error) {
+	var head [frameHead]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, 0, fmt.Errorf("read frame: %w", err)
+	}
+	c, n := code(head[0]), int(binary.BigEndian.Uint32(head[1:]))
+	if !slices.Contains(want, c) {
+		return 0, 0, fmt.Errorf("read frame: code %d is not one of %d: %w", c, want, ErrMalformed)
+	}
+	if n > c.limit() {
+		return 0, 0, fmt.Errorf("read frame: code %d with %d bytes, limit %d: %w", c, n, c.limit(), ErrMalformed)
+	}
+	return c, n, nil
 }
 
 // firstChunk is what is allocated on a peer's word alone.

@@ -46,7 +46,7 @@ type gossip struct {
 func (n *Network) newGossip(ctx context.Context) (*gossip, error) {
 	g := &gossip{n: n}
 	silent := slog.New(slog.DiscardHandler)
-	ps, err := pubsub.NewGossipSub(ctx, n.node,
+	ps, err := pubsub.NewGossipSub(ctx, gossipHost{n.node, n},
 		pubsub.WithGossipSubProtocols([]protocol.ID{n.proto.gossip}, func(f pubsub.GossipSubFeature, _ protocol.ID) bool {
 			return pubsub.GossipSubDefaultFeatures(f, pubsub.GossipSubID_v12)
 		}),

@@ -2,11 +2,15 @@ package network
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	corenet "github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // Limits of time.
@@ -20,10 +24,13 @@ const (
 
 // Limits of numbers. Streams are counted by the resource manager for each protocol and peer, and refused above.
 const (
-	maxServing        = 32       // answers with blocks under way at once, of all peers
+	maxServing        = 32       // answers with blocks under way at once, of all peers that are not static
 	maxServingPeer    = 3        // of one peer
-	servingBytes      = 64 << 20 // blocks that wait to be taken by readers, of all peers
+	servingBytes      = 64 << 20 // blocks that wait to be taken by readers that are not static
 	maxConnsPeer      = 4
+	maxConnsAddress   = 8  // of one IPv4 address or IPv6 /56
+	minConnsGroup     = 16 // of one /24 or /48; half of MaxPeers where that is more
+	maxConnsStatic    = 32 // of a configured peer's address
 	maxStreamsPeer    = 48
 	systemMemory      = 256 << 20 // bytes that transports may reserve for windows
 	peerMemory        = 48 << 20
@@ -39,7 +46,7 @@ const (
 )
 
 // resourceManager limits connections, streams and memory before any code of ours runs.
-func resourceManager(o Options, p protocols) (corenet.ResourceManager, error) {
+func resourceManager(o Options, p protocols, static []peer.AddrInfo) (corenet.ResourceManager, error) {
 	conns := rcmgr.LimitVal(o.MaxPeers + maxPending + 16)
 	inboundOf := func(n int) rcmgr.ResourceLimits {
 		return rcmgr.ResourceLimits{
@@ -68,11 +75,46 @@ func resourceManager(o Options, p protocols) (corenet.ResourceManager, error) {
 			p.blocks:    inboundOf(2 * maxServingPeer),
 			p.hashes:    inboundOf(2 * maxServingPeer),
 			p.peers:     inboundOf(2),
+			p.gossip:    inboundOf(4), // one, and those that take its place
 		},
 	}
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(partial.Build(rcmgr.DefaultLimits.AutoScale())), rcmgr.WithMetricsDisabled())
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(partial.Build(rcmgr.DefaultLimits.AutoScale())), rcmgr.WithMetricsDisabled(), limitGroups(o), limitStatic(static))
 	if err != nil {
 		return nil, fmt.Errorf("limit resources: %w", err)
 	}
 	return m, nil
+}
+
+// limitGroups limits connections by where they come from, before anything is said: an address has few, and no /24 or /48
+// has more than half of the places. Loopback has no limit.
+func limitGroups(o Options) rcmgr.Option {
+	group := max(minConnsGroup, o.MaxPeers/2)
+	return rcmgr.WithLimitPerSubnet(
+		[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: maxConnsAddress}, {PrefixLength: 24, ConnCount: group}},
+		[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: maxConnsAddress}, {PrefixLength: 48, ConnCount: group}},
+	)
+}
+
+// limitStatic gives the addresses of configured peers places of their own: neighbours cannot take them.
+func limitStatic(static []peer.AddrInfo) rcmgr.Option {
+	v4, v6 := slices.Clone(rcmgr.DefaultNetworkPrefixLimitV4), slices.Clone(rcmgr.DefaultNetworkPrefixLimitV6)
+	for _, info := range static {
+		for _, a := range info.Addrs {
+			ip, err := manet.ToIP(a)
+			if err != nil {
+				continue // a name: its address is not known
+			}
+			addr, ok := netip.AddrFromSlice(ip)
+			if addr = addr.Unmap(); !ok || addr.IsLoopback() {
+				continue
+			}
+			limit := rcmgr.NetworkPrefixLimit{Network: netip.PrefixFrom(addr, addr.BitLen()), ConnCount: maxConnsStatic}
+			if addr.Is4() {
+				v4 = append(v4, limit)
+			} else {
+				v6 = append(v6, limit)
+			}
+		}
+	}
+	return rcmgr.WithNetworkPrefixLimit(v4, v6)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/alys-node/alys/core/telemetry"
@@ -27,12 +28,13 @@ type Network struct {
 	gate     *gater
 	node     *node
 	crew     crew
-	serving  chan struct{} // a place for each answer under way
-	wake     chan struct{} // the dialler looks at the book at once
-	outgo    *queue        // messages for gossip
-	warnings *rate.Limiter // about strangers
-	sending  budget        // blocks that wait for readers
-	outboxes budget        // direct messages of all peers
+	serving  chan struct{}       // a place for each answer under way
+	wake     chan struct{}       // the dialler looks at the book at once
+	outgo    *queue              // messages for gossip
+	warnings *rate.Limiter       // about strangers
+	sending  budget              // blocks that wait for readers
+	outboxes budget              // direct messages of all peers
+	arriving *semaphore.Weighted // bytes that are being read from peers that are not static
 	fetches  chan fetchJob
 	gossip   atomic.Pointer[gossip] // nil unless running
 	started  atomic.Bool
@@ -61,7 +63,7 @@ func Open(o Options) (*Network, error) {
 		serving: make(chan struct{}, maxServing), wake: make(chan struct{}, 1),
 		outgo: newQueue(publishMessages, publishBytes, nil), fetches: make(chan fetchJob, fetchQueue),
 		warnings: rate.NewLimiter(rate.Every(10*time.Second), 10),
-		members:  map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}),
+		members:  map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}), arriving: semaphore.NewWeighted(arrivingBytes),
 	}
 	n.outboxes.limit, n.sending.limit = outboxesBytes, servingBytes
 	if n.metrics == nil {
@@ -77,7 +79,7 @@ func Open(o Options) (*Network, error) {
 		n.book.configure(info, true)
 	}
 	n.gate = &gater{allowed: func(id peer.ID) bool { return !n.book.barred(id, n.opt.Now()) }}
-	limits, err := resourceManager(o, n.proto)
+	limits, err := resourceManager(o, n.proto, p.static)
 	if err != nil {
 		return nil, err
 	}

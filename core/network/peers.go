@@ -138,9 +138,12 @@ func (n *Network) crowds() (map[string]int, int) {
 
 // awaitMember waits for a peer to be admitted: the last word of a handshake and the first of what follows go on streams
 // of their own, and may arrive the other way round.
-func (n *Network) awaitMember(ctx context.Context, id peer.ID) *member {
+func (n *Network) awaitMember(ctx context.Context, conn corenet.Conn) *member {
+	id := conn.RemotePeer()
 	ctx, cancel := context.WithTimeout(ctx, n.opt.patience.handshake)
 	defer cancel()
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
 	for {
 		n.mu.Lock()
 		m, came := n.members[id], n.came
@@ -150,6 +153,10 @@ func (n *Network) awaitMember(ctx context.Context, id peer.ID) *member {
 		}
 		select {
 		case <-came:
+		case <-look.C:
+			if conn.IsClosed() {
+				return nil // nobody is there to be admitted
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -74,7 +74,11 @@ func (n *Network) answerOne(ctx context.Context, a *answer, m *member, w weight,
 		return err
 	}
 	if w == heavy {
-		for _, places := range []chan struct{}{m.serving, n.serving} {
+		places := []chan struct{}{m.serving}
+		if !n.book.static(m.id) { // slow readers do not keep blocks from those who make the chain
+			places = append(places, n.serving)
+		}
+		for _, places := range places {
 			select {
 			case places <- struct{}{}:
 				defer func() { <-places }()
@@ -178,10 +182,12 @@ func (a *answer) block(ctx context.Context, m *member, s Stored, qc *block.QC) e
 	if err := m.quota.served.WaitN(ctx, len(s.Raw)); err != nil {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
-	if !a.n.sending.take(len(s.Raw)) {
-		return fmt.Errorf("%w: too much waits for slow readers", ErrBusy)
+	if !a.n.book.static(m.id) {
+		if !a.n.sending.take(len(s.Raw)) {
+			return fmt.Errorf("%w: too much waits for slow readers", ErrBusy)
+		}
+		defer a.n.sending.give(len(s.Raw))
 	}
-	defer a.n.sending.give(len(s.Raw))
 	content, err := encodeStored(s, qc)
 	if err != nil {
 		return err

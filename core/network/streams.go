@@ -52,7 +52,7 @@ func (n *Network) unregister() {
 // membersOnly lets a handler see members' streams only.
 func (n *Network) membersOnly(h func(ctx context.Context, s corenet.Stream, m *member)) handler {
 	return func(ctx context.Context, s corenet.Stream) {
-		m := n.awaitMember(ctx, s.Conn().RemotePeer())
+		m := n.awaitMember(ctx, s.Conn())
 		if m == nil {
 			_ = s.Reset()
 			return

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/block"
 	ledger "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/config"
@@ -26,34 +27,9 @@ import (
 // CheckpointInterval is how many heights lie between two checkpoints.
 const CheckpointInterval chain.Height = 1000
 
-// Checkpoint is a safe block from which a damaged folder can go on: one at each CheckpointInterval, genesis, and the safe
-// block itself.
-type Checkpoint struct {
-	Height    chain.Height `json:"height"`
-	Hash      chain.Hash   `json:"hash"`
-	Parent    chain.Hash   `json:"parent"`
-	StateRoot chain.Hash   `json:"state_root"` // of the execution layer
-	Time      time.Time    `json:"time"`       // of its slot
-	Verified  bool         `json:"verified"`   // the stored block is its header's and a quorum's certificate is with it
-	Problem   string       `json:"problem,omitempty"`
-}
-
-// Checked is what a check of the stored chain found. Everything below Bad is sound.
-type Checked struct {
-	Head      chain.Ref    `json:"head"`
-	Safe      chain.Ref    `json:"safe"`
-	Finalized chain.Ref    `json:"finalized"`
-	Bad       chain.Height `json:"bad"` // the first height that is not sound; 0 when all are
-	Reason    string       `json:"reason,omitempty"`
-	// Engine is the highest checkpoint that the engine has, and EngineMissing the first that it lacks, which the node replays
-	// at its next start; both 0 where the engine was not asked, EngineMissing where it lacks none.
-	Engine        chain.Height `json:"engine,omitempty"`
-	EngineMissing chain.Height `json:"engine_missing,omitempty"`
-}
-
 // Resumed is what resuming did.
 type Resumed struct {
-	Checked
+	admin.CheckedChain
 	Resumed bool      `json:"resumed"` // false: the stored chain is whole, nothing was done
 	From    chain.Ref `json:"from"`    // head and safe block now
 }
@@ -61,11 +37,12 @@ type Resumed struct {
 // ErrCannotResume means that a folder is not mended in place: what to do instead is in the error.
 var ErrCannotResume = errors.New("the folder is left as it is")
 
-// archive is the folder of a node that does not run.
+// archive is the stored chain of a node.
 type archive struct {
 	*store.Store
-	spec  *spec.Spec
-	heads block.Heads
+	spec   *spec.Spec
+	heads  block.Heads
+	beside bool // the node runs: what is above its safe block may change, and the machine is not ours alone
 }
 
 // withArchive opens the folder of a node that does not run, and keeps it from being opened by one meanwhile.
@@ -83,7 +60,7 @@ func withArchive(c *config.Config, do func(*archive) error) error {
 	}
 	db, err := store.Open(store.Options{Dir: c.Node.DataDir, Genesis: genesis.Header.Hash()})
 	if errors.Is(err, store.ErrLocked) {
-		return fmt.Errorf("%w: a running node's blocks are its own to read: `alys sync status` says how far it is", err)
+		return fmt.Errorf("%w: a node that runs on this folder and does not answer keeps it to itself: stop it first", err)
 	}
 	if err != nil {
 		return err
@@ -108,24 +85,30 @@ func (a *archive) checkpoints() []chain.Height {
 }
 
 // Checkpoints lists the last checkpoints of a stopped node, the oldest first, each checked by itself.
-func Checkpoints(c *config.Config, last int) ([]Checkpoint, error) {
-	var out []Checkpoint
+func Checkpoints(c *config.Config, last int) ([]admin.Checkpoint, error) {
+	var out []admin.Checkpoint
 	err := withArchive(c, func(a *archive) error {
-		heights := a.checkpoints()
-		for _, h := range heights[max(0, len(heights)-last):] {
-			out = append(out, a.checkpoint(h))
-		}
+		out = a.list(last)
 		return nil
 	})
 	return out, err
 }
 
-func (a *archive) checkpoint(h chain.Height) Checkpoint {
+func (a *archive) list(last int) []admin.Checkpoint {
+	var out []admin.Checkpoint
+	heights := a.checkpoints()
+	for _, h := range heights[max(0, len(heights)-last):] {
+		out = append(out, a.checkpoint(h))
+	}
+	return out
+}
+
+func (a *archive) checkpoint(h chain.Height) admin.Checkpoint {
 	b, err := a.sound(h)
 	if b == nil {
-		return Checkpoint{Height: h, Problem: err.Error()}
+		return admin.Checkpoint{Height: h, Problem: err.Error()}
 	}
-	out := Checkpoint{
+	out := admin.Checkpoint{
 		Height: h, Hash: b.Header.Hash(), Parent: b.Header.Parent, StateRoot: b.Execution.Payload.StateRoot,
 		Time: a.spec.SlotStart(b.Header.Slot).Time().UTC(), Verified: err == nil,
 	}
@@ -172,14 +155,17 @@ func (a *archive) sound(h chain.Height) (*block.Block, error) {
 	return b, nil
 }
 
-// checkedAtOnce is how many blocks are read between two reports.
-const checkedAtOnce = 256
+// checkedAtOnce is how many blocks are read between two reports, and between two rests of a check beside a running node.
+const (
+	checkedAtOnce = 256
+	checkedBeside = 16
+)
 
 // CheckChain reads all stored blocks of a stopped node's chain again: that each is whole and certified, and the child of the
 // one before. told, if not nil, hears how far it is. The first that is not sound is in the answer; an error means that
 // the check itself failed.
-func CheckChain(ctx context.Context, c *config.Config, told func(done, all chain.Height)) (Checked, error) {
-	var out Checked
+func CheckChain(ctx context.Context, c *config.Config, told func(done, all chain.Height)) (admin.CheckedChain, error) {
+	var out admin.CheckedChain
 	err := withArchive(c, func(a *archive) error {
 		var err error
 		out, err = a.check(ctx, told)
@@ -194,16 +180,21 @@ type reading struct {
 	problem error
 }
 
-func (a *archive) check(ctx context.Context, told func(done, all chain.Height)) (Checked, error) {
-	out := Checked{Head: a.heads.Head, Safe: a.heads.Safe, Finalized: a.heads.Finalized}
+func (a *archive) check(ctx context.Context, told func(done, all chain.Height)) (admin.CheckedChain, error) {
+	out := admin.CheckedChain{Head: a.heads.Head, Safe: a.heads.Safe, Finalized: a.heads.Finalized, Checked: a.heads.Head.Height}
+	atOnce, readers := chain.Height(checkedAtOnce), runtime.GOMAXPROCS(0)
+	if a.beside {
+		out.Checked, atOnce, readers = out.Safe.Height, checkedBeside, 1
+	}
 	var last chain.Hash
-	for from := chain.Height(0); from <= out.Head.Height; from += checkedAtOnce {
+	for from := chain.Height(0); from <= out.Checked; from += atOnce {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
-		read := make([]reading, min(checkedAtOnce, out.Head.Height-from+1))
+		began := time.Now()
+		read := make([]reading, min(atOnce, out.Checked-from+1))
 		var g errgroup.Group
-		g.SetLimit(runtime.GOMAXPROCS(0))
+		g.SetLimit(readers)
 		for i := range read {
 			g.Go(func() error {
 				read[i].block, read[i].problem = a.sound(from + chain.Height(i))
@@ -226,15 +217,61 @@ func (a *archive) check(ctx context.Context, told func(done, all chain.Height)) 
 			break
 		}
 		if told != nil {
-			told(from+chain.Height(len(read))-1, out.Head.Height)
+			told(from+chain.Height(len(read))-1, out.Checked)
+		}
+		if a.beside { // a check takes half of a core at the most: slots come first
+			select {
+			case <-time.After(time.Since(began)):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return out, nil
 }
 
+// running is the stored chain of this node as it is now.
+func (n *Node) running() (*archive, error) {
+	heads, err := n.store.Heads()
+	if err != nil {
+		return nil, fmt.Errorf("read heads: %w", err)
+	}
+	return &archive{Store: n.store, spec: n.spec, heads: heads, beside: true}, nil
+}
+
+// maxCheckpoints is how many checkpoints a running node reads for one question.
+const maxCheckpoints = 1000
+
+// Checkpoints implements admin.Archive.
+func (n *Node) Checkpoints(_ context.Context, last int) ([]admin.Checkpoint, error) {
+	if last > maxCheckpoints {
+		return nil, &admin.Error{
+			Code: "invalid", Message: fmt.Sprintf("%d checkpoints, a running node lists %d at the most", last, maxCheckpoints),
+			Hint: "ask for fewer, or stop the node first",
+		}
+	}
+	a, err := n.running()
+	if err != nil {
+		return nil, err
+	}
+	return a.list(last), nil
+}
+
+// CheckChain implements admin.Archive. There is one check at a time.
+func (n *Node) CheckChain(ctx context.Context, progress func(admin.CheckProgress)) (admin.CheckedChain, error) {
+	if !n.checks.CompareAndSwap(false, true) {
+		return admin.CheckedChain{}, &admin.Error{Code: "conflict", Message: "the chain is being checked already", Hint: "wait for the end of that check"}
+	}
+	defer n.checks.Store(false)
+	a, err := n.running()
+	if err != nil {
+		return admin.CheckedChain{}, err
+	}
+	return a.check(ctx, func(done, all chain.Height) { progress(admin.CheckProgress{Height: done, All: all}) })
+}
+
 // CheckEngine asks the engine that role "engine" names for the checkpoints' blocks, while no node runs, and notes in a check
 // how far it has them. What it lacks is no damage: a start of the node replays it.
-func CheckEngine(ctx context.Context, c *config.Config, checked *Checked) error {
+func CheckEngine(ctx context.Context, c *config.Config, checked *admin.CheckedChain) error {
 	role, ok := c.Role(config.RoleID{Kind: lifecycle.Engine})
 	if !ok {
 		return fmt.Errorf("%s has no role \"engine\"", c.Path)
@@ -257,7 +294,7 @@ func CheckEngine(ctx context.Context, c *config.Config, checked *Checked) error 
 	})
 }
 
-func (a *archive) askEngine(ctx context.Context, g *host.Generation, checked *Checked) error {
+func (a *archive) askEngine(ctx context.Context, g *host.Generation, checked *admin.CheckedChain) error {
 	for _, h := range a.checkpoints()[1:] { // genesis is no payload
 		if checked.Bad > 0 && h >= checked.Bad {
 			return nil
@@ -287,14 +324,14 @@ func Resume(ctx context.Context, c *config.Config, told func(done, all chain.Hei
 	var out Resumed
 	err := withArchive(c, func(a *archive) error {
 		var err error
-		if out.Checked, err = a.check(ctx, told); err != nil {
+		if out.CheckedChain, err = a.check(ctx, told); err != nil {
 			return err
 		}
 		out.From = out.Head
 		if out.Bad == 0 {
 			return nil
 		}
-		if err := a.refuseAuthority(ctx, out.Checked); err != nil {
+		if err := a.refuseAuthority(ctx, out.CheckedChain); err != nil {
 			return err
 		}
 		heights := a.checkpoints()
@@ -318,12 +355,15 @@ func Resume(ctx context.Context, c *config.Config, told func(done, all chain.Hei
 		out.Resumed = true
 		return nil
 	})
+	if errors.Is(err, store.ErrLocked) {
+		err = fmt.Errorf("%w: %w", ErrCannotResume, err)
+	}
 	return out, err
 }
 
 // refuseAuthority keeps a folder whose keys approved blocks as it is: a node that forgets what it saw notarized may approve
 // a block that it would have refused.
-func (a *archive) refuseAuthority(ctx context.Context, found Checked) error {
+func (a *archive) refuseAuthority(ctx context.Context, found admin.CheckedChain) error {
 	g, err := guard.Open(ctx, guard.Options{
 		Store: a.Store, Genesis: a.Genesis(), Now: time.Now, SlotAt: func(time.Time) chain.Slot { return 0 },
 	})

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/block"
 	ledger "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/config"
@@ -238,12 +240,46 @@ func TestCheckpointsNeedAFolderOfTheirOwn(t *testing.T) {
 	held, err := store.Lock(s.c.Node.DataDir)
 	must(t, err)
 	_, err = Checkpoints(s.c, 3)
-	if !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "alys sync status") {
+	if !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "stop it first") {
 		t.Errorf("beside a node: %v", err)
+	}
+	if _, err = Resume(t.Context(), s.c, nil); !errors.Is(err, ErrCannotResume) || !errors.Is(err, store.ErrLocked) {
+		t.Errorf("resume beside a node: %v", err)
 	}
 	must(t, held.Close())
 	s.c.Node.DataDir = filepath.Join(t.TempDir(), "nowhere")
 	if _, err = Checkpoints(s.c, 3); err == nil || store.Exists(s.c.Node.DataDir) {
 		t.Errorf("a folder was made: %v", err)
 	}
+}
+
+// A node that runs reads its own chain, up to the safe block, for one who asks at a time; a check ends with its caller.
+func TestCheckpointsBesideARunningNode(t *testing.T) {
+	s := newShelf(t, 40)
+	must(t, withArchive(s.c, func(a *archive) error {
+		n := &Node{store: a.Store, spec: a.spec}
+		list, err := n.Checkpoints(t.Context(), 10)
+		if err != nil || len(list) != 2 || !list[1].Verified || list[1].Height != a.heads.Safe.Height {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if _, err := n.Checkpoints(t.Context(), maxCheckpoints+1); err == nil {
+			t.Error("any number is listed")
+		}
+		var told chain.Height
+		r, err := n.CheckChain(t.Context(), func(p admin.CheckProgress) {
+			told = p.Height
+			if _, err := n.CheckChain(t.Context(), nil); err == nil {
+				t.Error("two checks at once")
+			}
+		})
+		if err != nil || r.Bad != 0 || r.Checked != a.heads.Safe.Height || r.Head != a.heads.Head || told != r.Checked {
+			t.Errorf("%+v, told %d, %v", r, told, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err = n.CheckChain(ctx, func(admin.CheckProgress) { cancel() })
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("a check whose caller went: %v", err)
+		}
+		return nil
+	}))
 }

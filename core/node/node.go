@@ -88,6 +88,7 @@ type Node struct {
 
 	collect chan driver.Advanced // the newest head, for work that follows a block
 	benches atomic.Bool          // a measurement runs
+	checks  atomic.Bool          // the stored chain is being checked
 
 	up chan struct{} // closed when consensus runs
 

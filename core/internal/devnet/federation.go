@@ -84,6 +84,7 @@ func federation(t testing.TB, bin Binaries, dir string, paths []string, ports []
 		nodes[i] = &Node{
 			Dir: filepath.Dir(path), t: t, bin: bin, program: bin.Alys, pressure: readPressure(),
 			wallet: fmt.Sprintf("127.0.0.1:%d", ports[i].Wallet), metrics: fmt.Sprintf("127.0.0.1:%d", ports[i].Metrics),
+			p2p: ports[i].P2P,
 		}
 	}
 	t.Cleanup(func() {

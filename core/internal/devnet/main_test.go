@@ -19,6 +19,7 @@ var (
 	calm        = flag.Duration("devnet.calm", 3*time.Second, "how long the load runs before the swaps")
 	lan         = flag.Duration("devnet.lan", 0, "how long each state of a shaped and cut network lasts; 0: not tried; needs root")
 	slots       = flag.Int("devnet.slots", 6, "slots of each length in which the time to a notarized block is measured")
+	hostileFor  = flag.Duration("devnet.hostile", 4*time.Second, "how long each attack of hostile peers lasts")
 	everyMoment = flag.Bool("devnet.everymoment", false, "kill the node on both sides of every record of the swap journal")
 	folder      = flag.String("devnet.folder", "", "where to build the programs; they stay there, so that the next run links only what changed")
 	idle        = flag.Duration("devnet.idle", 6*time.Second, "how long to look at memory and idle CPU")

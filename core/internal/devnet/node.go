@@ -26,6 +26,7 @@ type Node struct {
 	program         string   // that Launch runs
 	space           string   // network namespace that it runs in; empty: ours
 	wallet, metrics string   // host:port
+	p2p             int      // port of the p2p listener; 0: any
 	pressure        pressure // when the node was made
 	cmd             *exec.Cmd
 	done            chan struct{} // closed when the process was waited for
@@ -55,6 +56,9 @@ func New(t testing.TB, bin Binaries, extra string) *Node {
 	}
 	return n
 }
+
+// P2P is the port on loopback that the node of a federation is dialled at.
+func (n *Node) P2P() int { return n.p2p }
 
 // Config is the path of the node's alys.hcl.
 func (n *Node) Config() string { return filepath.Join(n.Dir, "alys.hcl") }
