@@ -139,6 +139,10 @@ func TestClientAndServer(t *testing.T) {
 	if diff := cmp.Diff(want, slots); err != nil || diff != "" {
 		t.Errorf("slots %v (-want +got):\n%s", err, diff)
 	}
+	m, err := c.Migration(ctx, admin.MigrationRequest{Ask: admin.MigrationPause, Name: "engine-v5", By: "me"})
+	if err != nil || m.Text != "pause engine-v5" || string(m.Data) != `{"by":"me"}` || !m.Bad {
+		t.Errorf("migration %+v %v", m, err)
+	}
 	p, err := c.Plan(ctx, admin.Source{Path: "/a.hcl"})
 	if err != nil || p.Text != "/a.hcl" {
 		t.Errorf("plan %+v %v", p, err)

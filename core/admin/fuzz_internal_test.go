@@ -31,6 +31,11 @@ func (o *obliging) Rollback(_ context.Context, r RollbackRequest, _ func(Progres
 	return "done", nil
 }
 
+func (o *obliging) Migration(_ context.Context, r MigrationRequest) (MigrationResponse, error) {
+	o.got = r
+	return MigrationResponse{}, nil
+}
+
 func (o *obliging) GuardExport(context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`{}`), nil
 }
@@ -69,7 +74,7 @@ func (o *obliging) CheckChain(context.Context, func(CheckProgress)) (CheckedChai
 // FuzzRequests posts a body to each path that takes one: it is refused as invalid before the node sees any of it, or the
 // node is given what encodes to JSON again; the answer is JSON either way.
 func FuzzRequests(f *testing.F) {
-	paths := []string{"/v1/plan", "/v1/apply", "/v1/rollback", "/v1/guard", "/v1/keys", "/v1/keys/export", "/v1/unlock", "/v1/bench/sign"}
+	paths := []string{"/v1/plan", "/v1/apply", "/v1/rollback", "/v1/guard", "/v1/keys", "/v1/keys/export", "/v1/unlock", "/v1/bench/sign", "/v1/migrations"}
 	for i, body := range []any{
 		Source{Path: "/a/alys.hcl", Vars: map[string]string{"x": "1"}, VarFiles: []string{"v"}},
 		ApplyRequest{Serial: 3, Hash: "ab", AllowGap: true, By: "me"},
@@ -79,6 +84,7 @@ func FuzzRequests(f *testing.F) {
 		ExportKeyRequest{Plugin: "local", Key: "k", Password: []byte("x")},
 		UnlockRequest{Plugin: "local", Password: []byte("x")},
 		BenchSignRequest{Rate: 200, Swaps: 3},
+		MigrationRequest{Ask: MigrationPause, Name: "engine-v5", By: "me", Reason: "weekend", Hold: true},
 	} {
 		raw, err := json.Marshal(body)
 		if err != nil {
