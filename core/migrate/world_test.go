@@ -28,6 +28,7 @@ type world struct {
 
 	samples []migrate.Sample
 	facts   migrate.Facts
+	during  func(ctx context.Context) error // of an apply, before anything changes; nil: nothing
 
 	backups   int
 	backupErr error
@@ -66,7 +67,12 @@ func (w *world) Preview(_ context.Context, _ string, r migrate.Route) (migrate.P
 	return migrate.Preview{Text: "to " + r.String(), NoReturn: w.noReturn[r.String()], Forbidden: w.forbidden[r.String()]}, nil
 }
 
-func (w *world) Apply(_ context.Context, _ string, r migrate.Route, o migrate.ApplyOptions) error {
+func (w *world) Apply(ctx context.Context, _ string, r migrate.Route, o migrate.ApplyOptions) error {
+	if w.during != nil && !o.Rollback {
+		if err := w.during(ctx); err != nil {
+			return err
+		}
+	}
 	if err := w.refuse[r.String()]; err != nil {
 		return err
 	}
