@@ -254,7 +254,8 @@ func (n *Node) steered(ctx context.Context, c *config.Config, d swap.Desired) (s
 	var findings []config.Finding
 	for role, file := range d.Roles {
 		held, base, ok := n.migrations.Override(string(role))
-		if !ok {
+		applied, _, runs := n.swap.AppliedRole(role)
+		if !ok || !runs { // without a journal there is nothing that a migration could hold
 			continue
 		}
 		owner, owned := n.migrations.Owner(string(role))
@@ -272,7 +273,6 @@ func (n *Node) steered(ctx context.Context, c *config.Config, d swap.Desired) (s
 		if err != nil {
 			return d, nil, fmt.Errorf("the route that a migration holds for role %s: %w", role, err)
 		}
-		applied, _, _ := n.swap.AppliedRole(role)
 		s.Route.Step = applied.Route.Step
 		if owned {
 			findings = append(findings, editsOf(d, applied, role, owner)...)

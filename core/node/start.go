@@ -11,6 +11,9 @@ import (
 // startPlugins brings up what the journal says runs, and then goes to the file. The file's blocks are resolved by probes
 // first; when that finds errors, what ran before comes up all the same, if there is any.
 func (n *Node) startPlugins(ctx context.Context) error {
+	if err := n.swap.Load(ctx); err != nil {
+		return err
+	}
 	d, diags, err := n.desired(ctx, n.opt.Config)
 	if err == nil {
 		err = diags.Err()

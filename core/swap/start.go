@@ -63,16 +63,10 @@ func (c *Controller) resume(ctx context.Context) error {
 	if again {
 		return errors.New("swap controller was started already")
 	}
-	records, err := c.opts.Journal.Load(ctx)
-	if err != nil {
-		return fmt.Errorf("load swap journal: %w", err)
+	if err := c.load(ctx); err != nil {
+		return err
 	}
-	c.mu.Lock()
-	for _, r := range records {
-		c.history.add(r)
-	}
-	h := c.history
-	c.mu.Unlock()
+	h := c.state()
 	if h.open != nil {
 		if err := c.append(ctx, Record{State: Failed, Serial: h.open.Serial, Reason: "the host ended before the flip"}); err != nil {
 			return err
@@ -82,6 +76,36 @@ func (c *Controller) resume(ctx context.Context) error {
 		return err
 	}
 	return c.bringUpApplied(ctx)
+}
+
+// Load reads the journal before Start does, for who has to know what is applied to say what is desired.
+func (c *Controller) Load(ctx context.Context) error {
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlock()
+	return c.load(ctx)
+}
+
+// load folds the journal, once; the caller has the lock.
+func (c *Controller) load(ctx context.Context) error {
+	c.mu.Lock()
+	loaded := c.loaded
+	c.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	records, err := c.opts.Journal.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load swap journal: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range records {
+		c.history.add(r)
+	}
+	c.loaded = true
+	return nil
 }
 
 // maxDeaths in one probation come back old.
