@@ -194,8 +194,6 @@ func (w *world) start(c *migrate.Controller, s migrate.Schedule) {
 	}
 }
 
-func val(v float64) *float64 { return &v }
-
 // short is a schedule of three steps: shadow, canary and only, a minute each.
 func short() migrate.Schedule {
 	return migrate.Schedule{
@@ -207,7 +205,7 @@ func short() migrate.Schedule {
 		},
 		Gates: []migrate.Gate{
 			{Name: "same", Metric: migrate.MetricCorrectness},
-			{Name: "errors", Metric: migrate.MetricErrorRate, Good: val(0.001), Bad: val(0.1)},
+			{Name: "errors", Metric: migrate.MetricErrorRate, Good: new(0.001), Bad: new(0.1)},
 		},
 	}
 }
