@@ -94,8 +94,8 @@ func (s *sim) harmless() {
 	}
 }
 
-// judged runs one gate on a plugin with a true error rate until the run has decided.
-func (s *sim) judged(rate float64) migrate.State {
+// decides runs one gate on a plugin with a true error rate until the run has decided.
+func (s *sim) decides(rate float64) migrate.State {
 	sch := short()
 	sch.Steps = []migrate.Step{{Name: "only", Route: migrate.Route{Primary: "v5"}, Soak: time.Minute}}
 	sch.Gates = []migrate.Gate{{
@@ -135,7 +135,7 @@ func TestSimulatedRuns(t *testing.T) {
 	seed := *simSeed
 	group := func(rate float64, wrong migrate.State, n int) (k int) {
 		for range n {
-			if newSim(t, seed).judged(rate) == wrong {
+			if newSim(t, seed).decides(rate) == wrong {
 				k++
 			}
 			seed++
