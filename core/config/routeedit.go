@@ -29,7 +29,7 @@ func (e RouteEdit) places() [][2]string {
 // Text is the role block as it should be.
 func (e RouteEdit) Text(kind string) string {
 	labels := make([]string, 0, 2)
-	for _, l := range strings.Split(e.Role, ".") {
+	for l := range strings.SplitSeq(e.Role, ".") {
 		labels = append(labels, fmt.Sprintf("%q", l))
 	}
 	var b strings.Builder

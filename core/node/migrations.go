@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,24 +138,29 @@ func (n steward) Current(role string) (migrate.Applied, error) {
 	return migrate.Applied{Route: labels(s.Route), Serial: serial, File: n.fileRoute(role)}, nil
 }
 
-// Preview implements migrate.Roles.
+// Preview implements migrate.Roles. What stands against the route is a problem of it, not an error.
 func (n steward) Preview(ctx context.Context, role string, r migrate.Route) (migrate.Preview, error) {
-	s, err := n.roleState(ctx, swap.Role(role), r, "")
-	if err != nil {
-		return migrate.Preview{Problems: []string{err.Error()}}, nil
-	}
-	plan, err := n.swap.PlanDrive(swap.Role(role), s)
-	if err != nil {
-		return migrate.Preview{Problems: []string{err.Error()}}, nil
-	}
+	s, plan, err := n.planRoute(ctx, swap.Role(role), r)
 	out := migrate.Preview{Text: plan.String()}
+	if err != nil {
+		out.Problems = append(out.Problems, err.Error())
+	}
 	for _, g := range plan.Gaps {
 		out.Problems = append(out.Problems, fmt.Sprintf("for up to %s nothing could answer for role %s: give the plugins folders and ports of their own", g.AtMost, g.Role))
 	}
-	if s.Route.Primary.Kind == lifecycle.Engine {
+	if err == nil && s.Route.Primary.Kind == lifecycle.Engine {
 		out.NoReturn, out.Forbidden = n.horizons(ctx, r)
 	}
 	return out, nil
+}
+
+func (n *Node) planRoute(ctx context.Context, role swap.Role, r migrate.Route) (swap.RoleState, swap.Plan, error) {
+	s, err := n.roleState(ctx, role, r, "")
+	if err != nil {
+		return s, swap.Plan{}, err
+	}
+	plan, err := n.swap.PlanDrive(role, s)
+	return s, plan, err
 }
 
 // horizons says what the engines' forks mean for a route: an engine that is left behind for the last time, and one that
@@ -278,9 +284,7 @@ func (n *Node) steered(ctx context.Context, c *config.Config, d swap.Desired) (s
 			findings = append(findings, editsOf(d, applied, role, owner)...)
 		}
 		d.Roles[role] = s.Route
-		for id, b := range s.Plugins {
-			d.Plugins[id] = b
-		}
+		maps.Copy(d.Plugins, s.Plugins)
 	}
 	return d, c.Diagnose(findings...), nil
 }

@@ -44,7 +44,7 @@ func planText(p migrate.Plan) string {
 		if st.Step.Approval {
 			b.WriteString("   waits for `alys migrate approve`\n")
 		}
-		for _, line := range strings.Split(strings.TrimRight(st.Text, "\n"), "\n") {
+		for line := range strings.SplitSeq(strings.TrimRight(st.Text, "\n"), "\n") {
 			if line != "" {
 				fmt.Fprintf(&b, "   | %s\n", line)
 			}
