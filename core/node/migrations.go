@@ -141,14 +141,14 @@ func (n steward) Current(role string) (migrate.Applied, error) {
 // Preview implements migrate.Roles. What stands against the route is a problem of it, not an error.
 func (n steward) Preview(ctx context.Context, role string, r migrate.Route) (migrate.Preview, error) {
 	s, plan, err := n.planRoute(ctx, swap.Role(role), r)
-	out := migrate.Preview{Text: plan.String()}
 	if err != nil {
-		out.Problems = append(out.Problems, err.Error())
+		return migrate.Preview{Problems: []string{err.Error()}}, nil //nolint:nilerr // see above
 	}
+	out := migrate.Preview{Text: plan.String()}
 	for _, g := range plan.Gaps {
 		out.Problems = append(out.Problems, fmt.Sprintf("for up to %s nothing could answer for role %s: give the plugins folders and ports of their own", g.AtMost, g.Role))
 	}
-	if err == nil && s.Route.Primary.Kind == lifecycle.Engine {
+	if s.Route.Primary.Kind == lifecycle.Engine {
 		out.NoReturn, out.Forbidden = n.horizons(ctx, r)
 	}
 	return out, nil
