@@ -26,6 +26,7 @@ type Network struct {
 	metrics  *telemetry.Metrics
 	book     *book
 	gate     *gater
+	clocksOf map[peer.ID]bool // whose clocks count
 	node     *node
 	crew     crew
 	serving  chan struct{}       // a place for each answer under way
@@ -78,6 +79,7 @@ func Open(o Options) (*Network, error) {
 	for _, info := range p.static {
 		n.book.configure(info, true)
 	}
+	n.clocksOf = p.named(id.id)
 	n.gate = &gater{allowed: func(id peer.ID) bool { return !n.book.barred(id, n.opt.Now()) }}
 	limits, err := resourceManager(o, n.proto, p.static)
 	if err != nil {
