@@ -6,11 +6,16 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
-// memoryLimit is where the collector stops letting garbage grow. The promise for the node's process is 256 MB resident;
-// the program itself, mapped from its file, and what C code allocates come on top of what the limit counts.
-const memoryLimit = 192 << 20
+// memoryLimit is where the collector stops letting garbage grow. The promise for the node's process is 256 MB resident. What
+// the limit does not count comes on top: 50 MB of the program, mapped from its file, and up to 45 MB that C code allocates.
+const memoryLimit = 160 << 20
+
+// calmAfter is how long a raised limit stays without a collection. After a flood nothing is allocated that would bring one
+// about, and what is dead by then would stay for the two minutes after which the runtime collects by itself.
+const calmAfter = 2 * time.Second
 
 // limitStep is the least change of the limit that is worth stopping the world for.
 const limitStep = 4 << 20
@@ -22,9 +27,18 @@ func keepMemory(ctx context.Context, base int64) {
 	before := debug.SetMemoryLimit(base)
 	defer debug.SetMemoryLimit(before)
 	limit := base
+	calm := time.NewTimer(calmAfter)
+	defer calm.Stop()
 	for cycles := collections(ctx); ; {
 		select {
 		case <-cycles:
+			calm.Reset(calmAfter)
+		case <-calm.C:
+			calm.Reset(calmAfter)
+			if limit == base {
+				continue
+			}
+			runtime.GC()
 		case <-ctx.Done():
 			return
 		}
