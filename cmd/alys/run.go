@@ -64,6 +64,7 @@ func (f *flags) runNode(ctx context.Context, c *config.Config, o node.Options) e
 	defer signal.Stop(hangups)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer startMemory(ctx, cancel)()
 	go func() {
 		for {
 			select {

@@ -10,7 +10,7 @@ func networkBlock() block {
 	return block{name: "network", doc: "Peers. The p2p listener has the address.", fields: []field{
 		arg("identity_key", schema.Path, "", "File of the peer identity, made when absent; by default p2p.key in the data folder."),
 		arg("bootnodes", schema.StringList, "[]", "Multiaddresses with a peer id, to find the first peers by.", each(peerAddr)),
-		arg("static_peers", schema.StringList, "[]", "Multiaddresses with a peer id that are always kept connected.", each(peerAddr)),
+		arg("static_peers", schema.StringList, "[]", "Multiaddresses with a peer id that are always kept connected. An authority compares its clock with theirs: name the other authorities.", each(peerAddr)),
 		arg("allow_peers", schema.StringList, "[]", "Peer ids that may connect; empty allows everybody.", each(nonEmpty)),
 		arg("external_addresses", schema.StringList, "[]", "Multiaddresses that peers are told to reach us by.", each(multiaddr)),
 		arg("mdns", schema.Bool, "false", "Find peers on the local network."),

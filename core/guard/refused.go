@@ -31,11 +31,12 @@ const (
 	ReasonImportConflicts Reason = "import_conflicts"    // an import gives an outpoint or a version to another payment, or a slot to another block
 )
 
-// Alarming reports whether the reason shows that something tried to break the rule, rather than came late or early.
+// Alarming reports whether the reason shows that something tried to break the rule, rather than came late or early. A
+// wrong clock is an alarm too, but one for as long as it lasts and not one for each request: the caller's, who knows when.
 func (r Reason) Alarming() bool {
 	switch r {
 	case ReasonConflict, ReasonLowerHeight, ReasonOutpointTaken, ReasonVersionTaken, ReasonInputsDiffer, ReasonReleased,
-		ReasonBadSignature, ReasonClockSkew, ReasonImportConflicts:
+		ReasonBadSignature, ReasonImportConflicts:
 		return true
 	default:
 		return false

@@ -57,6 +57,7 @@ func (n *Network) keepAsking(ctx context.Context) {
 func (n *Network) renew(ctx context.Context, m *member) {
 	var s Status
 	var took time.Duration
+	var clock reading
 	err := n.ask(ctx, m.id, "status", n.proto.status, noRequest{}, func(c *call) error {
 		_, raw, err := c.frame(codeStatus)
 		if err != nil {
@@ -64,6 +65,7 @@ func (n *Network) renew(ctx context.Context, m *member) {
 		}
 		took = c.first
 		s, err = decodeStatus(raw)
+		clock = read(s.Clock, c.start)
 		return err
 	})
 	switch {
@@ -90,7 +92,7 @@ func (n *Network) renew(ctx context.Context, m *member) {
 	defer n.telling.Unlock()
 	n.mu.Lock()
 	known := n.members[m.id] == m
-	m.status, m.rtt, m.offset = s, took, skew(s.Clock, now, took)
+	m.status, m.rtt, m.clock = s, took, clock.after(m.clock, time.Now())
 	p := n.describe(m, now)
 	n.mu.Unlock()
 	if known {

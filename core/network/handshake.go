@@ -9,8 +9,6 @@ import (
 
 	corenet "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-
-	"github.com/alys-node/alys/sdk/chain"
 )
 
 // The handshake. Who dialled speaks first:
@@ -27,8 +25,9 @@ var errPeerRefused = errors.New("the peer refused us")
 
 // exchange is what a handshake measured.
 type exchange struct {
-	status      Status
-	rtt, offset time.Duration
+	status Status
+	rtt    time.Duration
+	clock  reading // of the listener's; the dialler's came unasked
 }
 
 // greet does the dialler's part, on a connection that we opened.
@@ -51,7 +50,7 @@ func (n *Network) greet(ctx context.Context, conn corenet.Conn) {
 		n.part(conn, err)
 		return
 	}
-	n.admit(conn, x.status, x.rtt, x.offset)
+	n.admit(conn, x)
 	_ = s.Close()
 }
 
@@ -71,6 +70,7 @@ func (n *Network) dialler(s corenet.Stream, id peer.ID) (exchange, error) {
 	}
 	x := exchange{rtt: time.Since(sent)}
 	judged := n.judge(id, ours, raw, &x)
+	x.clock = read(x.status.Clock, sent)
 	if err := writeFrame(s, codeVerdict, reason(judged)); err != nil {
 		return exchange{}, errors.Join(judged, err)
 	}
@@ -103,7 +103,7 @@ func (n *Network) welcome(_ context.Context, s corenet.Stream) {
 		n.part(conn, err)
 		return
 	}
-	n.admit(conn, x.status, x.rtt, x.offset)
+	n.admit(conn, x)
 	if writeFrame(s, codeVerdict, nil) != nil {
 		_ = s.Reset()
 		return
@@ -141,7 +141,6 @@ func (n *Network) judge(id peer.ID, ours Status, raw []byte, x *exchange) error 
 		return err
 	}
 	x.status = theirs
-	x.offset = skew(theirs.Clock, n.opt.Now(), x.rtt)
 	if err := n.check(ours, theirs); err != nil {
 		return err
 	}
@@ -152,11 +151,6 @@ func (n *Network) judge(id peer.ID, ours Status, raw []byte, x *exchange) error 
 		return fmt.Errorf("%w: %d are connected", ErrFull, n.opt.MaxPeers)
 	}
 	return nil
-}
-
-// skew is how far a clock is ahead of ours, when its reading took rtt there and back.
-func skew(theirs chain.UnixMilli, now time.Time, rtt time.Duration) time.Duration {
-	return theirs.Time().Add(rtt / 2).Sub(now)
 }
 
 func reason(err error) []byte {

@@ -300,6 +300,25 @@ func TestStrangersAreNotServed(t *testing.T) {
 	}
 }
 
+// Who connects, says nothing and goes, again and again, leaves nothing that waits for its handshake.
+func TestAConnectionThatEndsIsNotWaitedFor(t *testing.T) {
+	b := start(t, func(o *Options) { o.patience = patience{handshake: time.Hour, stall: stallTimeout} })
+	s := newStranger(t)
+	waiting := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.greetings)
+	}
+	for range 10 {
+		s.connect(b)
+		eventually(t, "the handshake is waited for", func() bool { return waiting() == 1 })
+		if err := s.Network().ClosePeer(b.id.id); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "nothing is waited for", func() bool { return waiting() == 0 })
+	}
+}
+
 // A handshake of garbage is a refusal that is told.
 func TestAGarbledHandshakeIsRefusedInWords(t *testing.T) {
 	b := start(t)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	corenet "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
@@ -26,6 +27,7 @@ type Network struct {
 	metrics  *telemetry.Metrics
 	book     *book
 	gate     *gater
+	clocksOf map[peer.ID]bool // whose clocks count
 	node     *node
 	crew     crew
 	serving  chan struct{}       // a place for each answer under way
@@ -40,11 +42,12 @@ type Network struct {
 	started  atomic.Bool
 	closing  sync.Once
 
-	telling sync.Mutex // held from a change of members to its telling, so that changes are told in order; before mu
-	mu      sync.Mutex // guards the rest
-	members map[peer.ID]*member
-	told    map[peer.ID]identified // of connected peers, members or not
-	came    chan struct{}          // closed, and replaced, when a member is admitted
+	telling   sync.Mutex // held from a change of members to its telling, so that changes are told in order; before mu
+	mu        sync.Mutex // guards the rest
+	members   map[peer.ID]*member
+	greetings map[corenet.Conn]*time.Timer // of inbound connections that may still say nothing
+	told      map[peer.ID]identified       // of connected peers, members or not
+	came      chan struct{}                // closed, and replaced, when a member is admitted
 }
 
 // Open reads identity and peer book and listens. Nobody is let in before Run.
@@ -63,7 +66,7 @@ func Open(o Options) (*Network, error) {
 		serving: make(chan struct{}, maxServing), wake: make(chan struct{}, 1),
 		outgo: newQueue(publishMessages, publishBytes, nil), fetches: make(chan fetchJob, fetchQueue),
 		warnings: rate.NewLimiter(rate.Every(10*time.Second), 10),
-		members:  map[peer.ID]*member{}, told: map[peer.ID]identified{}, came: make(chan struct{}), arriving: semaphore.NewWeighted(arrivingBytes),
+		members:  map[peer.ID]*member{}, greetings: map[corenet.Conn]*time.Timer{}, told: map[peer.ID]identified{}, came: make(chan struct{}), arriving: semaphore.NewWeighted(arrivingBytes),
 	}
 	n.outboxes.limit, n.sending.limit = outboxesBytes, servingBytes
 	if n.metrics == nil {
@@ -78,6 +81,7 @@ func Open(o Options) (*Network, error) {
 	for _, info := range p.static {
 		n.book.configure(info, true)
 	}
+	n.clocksOf = p.named(id.id)
 	n.gate = &gater{allowed: func(id peer.ID) bool { return !n.book.barred(id, n.opt.Now()) }}
 	limits, err := resourceManager(o, n.proto, p.static)
 	if err != nil {

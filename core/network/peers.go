@@ -30,8 +30,8 @@ type member struct {
 	// Under Network.mu.
 	status Status
 	rtt    time.Duration
-	offset time.Duration // of its clock to ours
-	score  float64       // of gossip
+	clock  reading
+	score  float64 // of gossip
 }
 
 // Peer is an admitted peer, for people and for the sync strategy.
@@ -43,7 +43,7 @@ type Peer struct {
 	Static    bool           `json:"static"` // configured as always connected
 	Since     time.Time      `json:"since"`
 	RTT       time.Duration  `json:"rtt"`
-	ClockSkew time.Duration  `json:"clock_skew"` // its clock minus ours
+	ClockSkew time.Duration  `json:"clock_skew"` // its clock minus ours; 0 until it has answered a question
 	Score     float64        `json:"score"`      // of gossip; negative is bad
 	Faults    float64        `json:"faults"`     // points of proven faults: 100 is a ban
 	Status    Status         `json:"status"`
@@ -68,7 +68,7 @@ func (n *Network) describe(m *member, now time.Time) Peer {
 	static, faults := n.book.standing(m.id, now)
 	return Peer{
 		ID: consensus.Peer(m.id.String()), Address: m.addr.String(), Group: groupOf(m.addr.String()), Inbound: m.inbound,
-		Static: static, Since: m.since, RTT: m.rtt, ClockSkew: m.offset, Score: m.score, Faults: faults, Status: m.status.Clone(),
+		Static: static, Since: m.since, RTT: m.rtt, ClockSkew: m.clock.skew(now, time.Now()), Score: m.score, Faults: faults, Status: m.status.Clone(),
 	}
 }
 
@@ -93,21 +93,6 @@ func (n *Network) Pardon(id consensus.Peer) error {
 	}
 	n.book.pardon(p)
 	return nil
-}
-
-// ClockSkew is the median difference of the peers' clocks to ours, and of how many peers.
-func (n *Network) ClockSkew() (median time.Duration, peers int) {
-	n.mu.Lock()
-	var all []time.Duration
-	for _, m := range n.members {
-		all = append(all, m.offset)
-	}
-	n.mu.Unlock()
-	if len(all) == 0 {
-		return 0, 0
-	}
-	slices.Sort(all)
-	return all[len(all)/2], len(all)
 }
 
 // member is an admitted peer, or nil.
@@ -164,7 +149,7 @@ func (n *Network) awaitMember(ctx context.Context, conn corenet.Conn) *member {
 }
 
 // admit makes a peer a member after a handshake that both sides were content with, or renews its status.
-func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) {
+func (n *Network) admit(conn corenet.Conn, x exchange) {
 	id, now := conn.RemotePeer(), n.opt.Now()
 	inbound := conn.Stat().Direction == corenet.DirInbound
 	n.book.admitted(id, !inbound, now)
@@ -185,13 +170,13 @@ func (n *Network) admit(conn corenet.Conn, s Status, rtt, offset time.Duration) 
 		close(n.came)
 		n.came = make(chan struct{})
 	}
-	m.status, m.rtt, m.offset = s, rtt, offset
+	m.status, m.rtt, m.clock = x.status, x.rtt, x.clock.after(m.clock, time.Now())
 	p, count, told := n.describe(m, now), len(n.members), n.told[id]
 	n.mu.Unlock()
 	n.book.learn(id, told.addrs)
 	n.metrics.Peers.Set(float64(count))
 	if !known {
-		n.log.Info("peer connected", "peer", id, "address", m.addr.String(), "client", s.Client, "head", s.Head.Header.Height, "inbound", inbound)
+		n.log.Info("peer connected", "peer", id, "address", m.addr.String(), "client", x.status.Client, "head", x.status.Head.Header.Height, "inbound", inbound)
 	}
 	n.changed(p)
 	n.telling.Unlock()

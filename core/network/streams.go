@@ -69,9 +69,10 @@ func (n *Network) notifiee() corenet.Notifiee {
 				n.crew.start(func(ctx context.Context) { n.greet(ctx, c) })
 				return
 			}
-			n.crew.start(func(ctx context.Context) { n.expectGreeting(ctx, c) })
+			n.expectGreeting(c)
 		},
 		DisconnectedF: func(net corenet.Network, c corenet.Conn) {
+			n.ended(c)
 			if net.Connectedness(c.RemotePeer()) != corenet.Connected {
 				n.left(c.RemotePeer())
 				n.forget(c.RemotePeer())
@@ -80,25 +81,32 @@ func (n *Network) notifiee() corenet.Notifiee {
 	}
 }
 
-// expectGreeting closes a connection whose opener says nothing.
-func (n *Network) expectGreeting(ctx context.Context, c corenet.Conn) {
-	timer := time.NewTimer(n.opt.patience.handshake)
-	defer timer.Stop()
-	for {
-		n.mu.Lock()
-		m, came := n.members[c.RemotePeer()], n.came
-		n.mu.Unlock()
-		if m != nil || c.IsClosed() {
-			return
-		}
-		select {
-		case <-came:
-		case <-timer.C:
-			n.log.Debug("a connection without a handshake", "peer", c.RemotePeer(), "address", c.RemoteMultiaddr())
-			_ = c.Close()
-			return
-		case <-ctx.Done():
-			return
-		}
+// expectGreeting closes a connection whose opener says nothing. It is forgotten with the connection, so that whoever only
+// connects and goes costs nothing afterwards.
+func (n *Network) expectGreeting(c corenet.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.greetings[c] = time.AfterFunc(n.opt.patience.handshake, func() {
+		n.crew.start(func(context.Context) { n.ungreeted(c) })
+	})
+}
+
+func (n *Network) ungreeted(c corenet.Conn) {
+	n.mu.Lock()
+	delete(n.greetings, c)
+	m := n.members[c.RemotePeer()]
+	n.mu.Unlock()
+	if m == nil {
+		n.log.Debug("a connection without a handshake", "peer", c.RemotePeer(), "address", c.RemoteMultiaddr())
+		_ = c.Close()
+	}
+}
+
+func (n *Network) ended(c corenet.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if timer := n.greetings[c]; timer != nil {
+		timer.Stop()
+		delete(n.greetings, c)
 	}
 }

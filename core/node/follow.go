@@ -236,6 +236,9 @@ func (n *Node) readiness() telemetry.Readiness {
 	if behind := n.clockBehind(time.Now()); behind != "" {
 		r.Reasons = append(r.Reasons, behind)
 	}
+	if off := clockOff(n.peerClocks()); off != "" && n.signs() {
+		r.Reasons = append(r.Reasons, off)
+	}
 	if t := n.doppelganger(); t != nil {
 		head, _, _ := n.chain.Heads()
 		if why := t.HoldsBack(head.Height + 1); why != "" {

@@ -147,7 +147,7 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.guard, err = guard.Open(ctx, guard.Options{
-		Store: n.store, Genesis: n.genesis, Now: time.Now, Drift: c.Chain.MaxDrift, Observe: n.watch.guarded,
+		Store: n.store, Genesis: n.genesis, Now: time.Now, Drift: c.Chain.MaxDrift, Peers: n.peerOffset, Observe: n.watch.guarded,
 		SlotAt: func(t time.Time) chain.Slot { return n.spec.SlotAt(chain.UnixMilli(t.UnixMilli())) },
 	})
 	if err != nil {

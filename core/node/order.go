@@ -85,7 +85,7 @@ func (n *Node) supervise(ctx context.Context) <-chan struct{} {
 		services = append(services, n.tree.has(serviceWallet, n.wallet.Run))
 	}
 	if n.network != nil {
-		services = append(services, n.tree.has(serviceRelay, n.relay.Run))
+		services = append(services, n.tree.has(serviceRelay, n.relay.Run), n.tree.has(serviceClock, n.newClockWatch().Run))
 	}
 	services = append(services, n.tree.has(serviceMigrations, n.runMigrations))
 	if n.chaos != nil {
@@ -136,6 +136,11 @@ func (n *Node) startConsensus(ctx context.Context) (*driver.Driver, error) {
 	if behind := n.clockBehind(time.Now()); behind != "" {
 		n.log.Error("ALARM: " + behind)
 		n.watch.say("ALARM " + behind)
+	}
+	if n.network != nil && len(self) > 0 {
+		if text := unchecked(len(n.spec.Set(head.Height+1).Keys), n.network.NamedPeers()); text != "" {
+			n.log.Warn(text)
+		}
 	}
 	n.log.Info("consensus starts", "head", head.Height, "safe", safe.Height, "authority_keys", len(self))
 	return d, nil

@@ -30,6 +30,7 @@ const (
 	serviceMetrics    = "metrics" // and the console
 	serviceWallet     = "wallet"
 	serviceRelay      = "relay" // of transactions, to peers
+	serviceClock      = "clock" // compared with peers
 	serviceMigrations = "migrations"
 	serviceChaos      = "chaos" // on a development chain that is tried
 )
@@ -57,7 +58,7 @@ type tree struct {
 
 func newTree(m *telemetry.Metrics, log hclog.Logger) *tree {
 	t := &tree{metrics: m, log: log}
-	for _, name := range []string{serviceAdmin, serviceMetrics, serviceWallet, serviceRelay, serviceMigrations, serviceChaos} {
+	for _, name := range []string{serviceAdmin, serviceMetrics, serviceWallet, serviceRelay, serviceClock, serviceMigrations, serviceChaos} {
 		t.parts = append(t.parts, &part{tree: t, name: name, group: admin.GroupServices})
 	}
 	for _, name := range []string{stageSwap, stageSync, stageFollow, stageConsensus, stageTransactions, stageConfiguration} {

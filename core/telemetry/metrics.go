@@ -22,6 +22,9 @@ type Metrics struct {
 	Reorgs          prometheus.Counter
 	ConsensusHalted prometheus.Gauge
 
+	ClockSkew  prometheus.Gauge
+	ClockPeers prometheus.Gauge
+
 	PluginCalls    *prometheus.CounterVec   // kind, plugin, method, code
 	PluginCallTime *prometheus.HistogramVec // kind, plugin, method
 	PluginStarts   *prometheus.CounterVec   // kind, plugin
@@ -82,6 +85,8 @@ func New(version, chainName string) *Metrics {
 		BlockTxs:        f.counter("block_transactions_total", "Transactions in imported blocks."),
 		Reorgs:          f.counter("chain_reorgs_total", "Times the head moved to another branch."),
 		ConsensusHalted: f.gauge("consensus_halted", "1 when consensus stopped signing because safe blocks conflict."),
+		ClockSkew:       f.gauge("clock_skew_seconds", "Median of the configured peers' clocks minus ours; 0 while fewer than two have told. Nothing is approved above 1 s."),
+		ClockPeers:      f.gauge("clock_peers", "Configured peers that have told their clock within a minute; two are needed."),
 
 		PluginCalls:    f.counters("plugin_calls_total", "Calls to plugins by gRPC code.", "kind", "plugin", "method", "code"),
 		PluginCallTime: f.histograms("plugin_call_duration_seconds", "Latency of calls to plugins.", "kind", "plugin", "method"),

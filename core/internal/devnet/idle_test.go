@@ -21,6 +21,10 @@ func TestEndToEndMemoryAndIdleCPU(t *testing.T) {
 	case <-time.After(*idle):
 	case <-t.Context().Done():
 	}
+	// A soft limit below the promise, so that garbage does not grow up to it.
+	if limit := n.Metric("go_gc_gomemlimit_bytes"); limit > 256<<20 {
+		t.Errorf("the collector lets the host grow to %.0f MB", limit/(1<<20))
+	}
 	var tree uint64
 	var cpu time.Duration
 	for _, p := range n.Processes() {
