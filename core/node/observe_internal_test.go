@@ -28,6 +28,7 @@ import (
 func watching() (*watch, *[]Event) {
 	var events []Event
 	return &watch{
+		hurry:   func(string) {},
 		slots:   newSlotLog(spec.Dev().Agreement(), time.Now),
 		metrics: telemetry.New("v", "dev"), log: hclog.NewNullLogger(), advanced: func(driver.Advanced) {},
 		event: func(e Event) { events = append(events, e) },

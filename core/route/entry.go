@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -193,13 +194,19 @@ func (r *Route[C]) compared(e *entry[C], c Comparison) {
 	if c.Verdict != Disagree {
 		return
 	}
+	trial, usedTrial := r.opts.OnTrial(e.id), r.opts.OnTrial(c.Used)
 	r.mu.Lock()
 	used := r.entries[c.Used]
 	blamed, position := e, c.Position
-	if used != nil && r.answers(e.id) { // the verdict of the one that answers stands
+	switch {
+	case used == nil || c.Unsound || trial:
+	case usedTrial, r.answers(e.id): // the verdict of the one that has proved itself, or that answers, stands
 		blamed, position = used, r.placeOf(used.id)
 	}
 	r.mu.Unlock()
+	if blamed == e && trial || blamed == used && usedTrial {
+		r.overthrow(blamed, fmt.Sprintf("%s disagrees with a plugin that is trusted more: %s", blamed.id, c.Request))
+	}
 	r.detach(blamed, position, c.Reason)
 }
 

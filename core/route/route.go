@@ -19,6 +19,9 @@ type Options struct {
 	QueueLen    int           // of one target: shadow requests or writes; 0 is 1,024
 	QueueBytes  int64         // of one target, by Request.Size; 0 is 64 MiB
 	KeepCompare int           // entries of the comparison log; 0 is 1,024
+	// OnTrial reports that a target still has to prove itself, as the new plugin of a migration does: against a plugin that
+	// has, its verdict never stands. It is called often and without locks of the route. nil: nobody is.
+	OnTrial func(ID) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -34,6 +37,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = 64 << 20
+	}
+	if o.OnTrial == nil {
+		o.OnTrial = func(ID) bool { return false }
 	}
 	if o.KeepCompare <= 0 {
 		o.KeepCompare = 1024

@@ -1,0 +1,62 @@
+package devnet
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alys-node/alys/core/migrate"
+)
+
+// Migration is the last run of a migration; ok is false when the node does not answer or knows none.
+func (n *Node) Migration(name string) (s migrate.Status, ok bool) {
+	n.t.Helper()
+	out, ok := n.Alys("migrate", "status", name, "--json")
+	var all []migrate.Status
+	if !ok || json.Unmarshal([]byte(out), &all) != nil || len(all) != 1 {
+		return migrate.Status{}, false
+	}
+	return all[0], true
+}
+
+// MigrationHistory is the log of a migration's runs, oldest first.
+func (n *Node) MigrationHistory(name string) []migrate.Record {
+	n.t.Helper()
+	out, ok := n.Alys("migrate", "history", name, "--json")
+	var all []migrate.Record
+	if err := json.Unmarshal([]byte(out), &all); !ok || err != nil {
+		n.t.Fatalf("alys migrate history: %v\n%s", err, out)
+	}
+	return all
+}
+
+// lies is the file that the lying engine reads.
+func (n *Node) lies() string { return filepath.Join(n.Dir, "lies") }
+
+// Lie lets the lying engine lie from now on; "" lets it say the truth again.
+func (n *Node) Lie(lie string) {
+	n.t.Helper()
+	if err := os.Remove(n.lies() + ".told"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.t.Fatal(err)
+	}
+	if err := os.WriteFile(n.lies()+".new", []byte(lie), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.Rename(n.lies()+".new", n.lies()); err != nil { // never half of a word
+		n.t.Fatal(err)
+	}
+}
+
+// Lied is when the lying engine first lied since Lie; false when it has not yet.
+func (n *Node) Lied() (at time.Time, ok bool) {
+	raw, err := os.ReadFile(n.lies() + ".told")
+	if err != nil {
+		return at, false
+	}
+	nanos, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
+	return time.Unix(0, nanos), err == nil
+}
