@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The linter's cache names files by the checkout that it saw first: each checkout has its own.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.tools/cache
 # Packages whose races matter most: run with -race in `make test`; everything in `make race`.
-RACE    := ./core/host/... ./core/route/... ./core/swap/... ./core/guard/... ./core/driver/... ./core/consensus/... ./sdk/...
+RACE    := ./core/host/... ./core/route/... ./core/swap/... ./core/migrate/... ./core/guard/... ./core/driver/... ./core/consensus/... ./sdk/...
 
 .PHONY: help
 help: ## list the targets

@@ -10,6 +10,7 @@
 //	host       plugin processes: checked, started, supervised, ended
 //	route      which process answers for a role: primary, fallback, shadow, canary
 //	swap       what alys.hcl wants against what the journal says runs, and the way from one to the other
+//	migrate    takes a role from one plugin to another in steps, through swap, with gates between them
 //	consensus  proposals, approvals, notarized, safe: a pure state machine
 //	driver     feeds the machine and carries out what it decides
 //	network    libp2p: who is a peer, gossip, direct messages, requests for blocks

@@ -118,8 +118,9 @@ func note(s string) string {
 	return ": " + s
 }
 
+// shortHash is the beginning of a hash; what is no hash, such as the step of a migration, stays whole.
 func shortHash(h string) string {
-	if len(h) > 12 {
+	if len(h) > 12 && !strings.ContainsRune(h, ' ') {
 		return h[:12]
 	}
 	return h

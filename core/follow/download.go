@@ -25,7 +25,9 @@ func (f *Follower) download(ctx context.Context, b *batch, a syncer.Assign) {
 		f.failed(b, err)
 		return
 	}
-	f.loaded(b, got)
+	if f.loaded(b, got) {
+		f.keep(b, got)
+	}
 }
 
 // ask asks a peer until a range is whole: an answer may end early.
@@ -67,12 +69,12 @@ func (f *Follower) failed(b *batch, err error) {
 	f.end(b, syncer.BatchFailed, err.Error())
 }
 
-// loaded takes a whole range. The first good answer of a hedge and its batch is the one.
-func (f *Follower) loaded(b *batch, got answer) {
+// loaded takes a whole range. The first good answer of a hedge and its batch is the one; false for the other.
+func (f *Follower) loaded(b *batch, got answer) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if b.State != syncer.BatchAssigned || f.batches[b.ID] != b {
-		return
+		return false
 	}
 	for _, other := range f.batches {
 		twin := other != b && other.State == syncer.BatchAssigned && other.Range == b.Range
@@ -99,6 +101,7 @@ func (f *Follower) loaded(b *batch, got answer) {
 	f.buffered += got.bytes
 	f.tell(b, 0)
 	look(f.fresh)
+	return true
 }
 
 // look tells the importer or the verifier that there may be work.

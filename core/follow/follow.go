@@ -77,6 +77,7 @@ type Options struct {
 	Verifier consensus.Verifier // nil: BLS12-381
 	Network  Network
 	Importer Importer
+	Disk     Disk // nil: a killed node fetches again what it had not imported
 	Heads    func() (head, safe chain.Ref)
 	Has      func(chain.Hash) bool    // whether a block is stored
 	Check    func(*block.Block) error // whether a body is its header's; pure, called from any goroutine
@@ -123,7 +124,7 @@ type batch struct {
 	sound  bool // certificate and bodies were verified
 }
 
-// New makes a follower. It starts nothing.
+// New makes a follower, which takes over what Disk lists. It starts nothing.
 func New(o Options) *Follower {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -132,10 +133,12 @@ func New(o Options) *Follower {
 		o.Log = hclog.NewNullLogger()
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Follower{
+	f := &Follower{
 		opt: o, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), fresh: make(chan struct{}, 1), peers: map[syncer.PeerID]*served{},
 		batches: map[syncer.BatchID]*batch{}, window: DefaultWindow,
 	}
+	f.recall()
+	return f
 }
 
 // Snapshot is the first event of a session: what is under way stays, so that a new strategy goes on where the old one was.
@@ -371,6 +374,9 @@ func (f *Follower) end(b *batch, s syncer.BatchState, reason string) {
 	b.cancel()
 	if b.State == syncer.BatchDownloaded {
 		f.buffered -= b.Bytes
+		if f.opt.Disk != nil {
+			f.loads.Go(func() { f.forget(b.Range) })
+		}
 	}
 	b.State, b.Reason, b.blocks = s, reason, nil
 	if s != syncer.BatchImported {

@@ -83,23 +83,25 @@ type world struct {
 }
 
 func newWorld(t *testing.T, heights int) *world {
+	t.Helper()
+	return worldOn(t, history(t, heights), nil)
+}
+
+// worldOn is a node that follows a chain, with a disk.
+func worldOn(t *testing.T, line []*block.Block, disk follow.Disk) *world {
 	w := &world{
-		t: t, chain: history(t, heights), wrong: map[syncer.PeerID]bool{}, forging: map[syncer.PeerID]bool{}, served: map[syncer.PeerID]int{},
+		t: t, chain: line, wrong: map[syncer.PeerID]bool{}, forging: map[syncer.PeerID]bool{}, served: map[syncer.PeerID]int{},
 		slow: map[syncer.PeerID]chan struct{}{}, stored: map[chain.Hash]bool{}, events: make(chan syncer.Event, 10_000),
 	}
 	w.head, w.safe = w.chain[0].Ref(), w.chain[0].Ref()
 	w.Follower = follow.New(follow.Options{
-		Schedule: spec.Dev().Agreement(), Network: w, Importer: w, Publish: w.publish, Check: w.check,
+		Schedule: spec.Dev().Agreement(), Network: w, Importer: w, Publish: w.publish, Check: w.check, Disk: disk,
 		Has: func(h chain.Hash) bool {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.stored[h]
 		},
-		Heads: func() (head, safe chain.Ref) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			return w.head, w.safe
-		},
+		Heads: w.heads,
 	})
 	w.stored[w.head.Hash] = true
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,6 +114,12 @@ func newWorld(t *testing.T, heights int) *world {
 		}
 	})
 	return w
+}
+
+func (w *world) heads() (head, safe chain.Ref) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.head, w.safe
 }
 
 func (w *world) publish(e syncer.Event) {

@@ -45,6 +45,12 @@ func (f *Follower) unverified() *batch {
 // verify judges a batch by itself: the certificate of its last block, which the hash links carry to the first, and that each
 // body is its header's. What is wrong is proof against the sender, and ends the batch.
 func (f *Follower) verify(b *batch) bool {
+	if b.blocks == nil {
+		if err := f.load(b); err != nil {
+			f.refuse(b, fmt.Sprintf("from disk: %v", err), false)
+			return false
+		}
+	}
 	last := b.blocks[len(b.blocks)-1].Header
 	var fault string
 	if !f.certifies(consensus.Certificate{Header: last, QC: b.qc}) {
@@ -53,13 +59,20 @@ func (f *Follower) verify(b *batch) bool {
 		fault = err.Error()
 	}
 	if fault != "" {
-		f.opt.Network.Misbehaved(b.Peer, fmt.Sprintf("blocks %d to %d: %s", b.Range.From, b.Range.To, fault))
-		f.refuse(b, fault, true)
+		sent := b.Peer != "" // and not the disk's
+		if sent {
+			f.opt.Network.Misbehaved(b.Peer, fmt.Sprintf("blocks %d to %d: %s", b.Range.From, b.Range.To, fault))
+		}
+		f.refuse(b, fault, sent)
 		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.sound = true
+	if last.Height > f.best { // from disk: no peer has told yet
+		f.best = last.Height
+		f.tip()
+	}
 	return true
 }
 

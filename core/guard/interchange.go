@@ -112,6 +112,12 @@ func (g *Guard) Import(ctx context.Context, data []byte) (ImportReport, error) {
 	return report, errors.Join(conflicts...)
 }
 
+// CheckExport reports whether Import could read an export, on a node of its chain: ErrNotAnExport says why not.
+func CheckExport(data []byte) error {
+	_, err := decodeExport(data)
+	return err
+}
+
 // decodeExport reads and checks an export by itself.
 func decodeExport(data []byte) (export, error) {
 	var x export

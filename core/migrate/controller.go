@@ -109,13 +109,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer cancel(nil)
 	var group sync.WaitGroup
 	defer group.Wait()
-	driven := map[string]bool{}
+	driven := map[*driver]bool{} // not by id: a run that had ended is driven again to go back
 	for {
 		for _, d := range c.active() {
-			if driven[d.id] {
+			if driven[d] {
 				continue
 			}
-			driven[d.id] = true
+			driven[d] = true
 			group.Go(func() {
 				if err := c.drive(ctx, d); err != nil {
 					cancel(err)

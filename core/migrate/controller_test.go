@@ -404,7 +404,7 @@ func TestASecondRunGoesBackToWhatTheFirstLeft(t *testing.T) {
 	s := short()
 	s.Name, s.From, s.To = "down", "v5", "v4"
 	s.Steps = []migrate.Step{{Name: "back", Route: old, Soak: time.Hour}}
-	s.Gates = []migrate.Gate{{Name: "calm", Metric: migrate.MetricRollbacks, Max: val(0)}}
+	s.Gates = []migrate.Gate{{Name: "calm", Metric: migrate.MetricRollbacks, Max: new(0.0)}}
 	w.start(c, s)
 	w.look(c)
 	if err := c.Rollback(t.Context(), "down", migrate.RollbackOptions{By: "ann"}); err != nil {

@@ -106,6 +106,9 @@ func TestKilledAtEveryRecord(t *testing.T) {
 			if !slices.Equal(s.applies, want) {
 				t.Errorf("routes %v, want %v", s.applies, want)
 			}
+			if s.calls != len(want) { // what had flipped is not applied again
+				t.Errorf("%d applies, want %d", s.calls, len(want))
+			}
 			wantState, wantRoute := migrate.StateFinished, migrate.Route{Primary: "v5"}
 			if spoil {
 				wantState, wantRoute = migrate.StateRolledBack, old

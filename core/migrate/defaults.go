@@ -16,8 +16,6 @@ const (
 	gateRollbacks   = "rollbacks"
 )
 
-func value(v float64) *float64 { return &v }
-
 // Defaults gives the migration plan's steps and gates for a kind of role (protocol-v1.md 8.6).
 func Defaults(kind, from, to string) ([]Step, []Gate, error) {
 	switch kind {
@@ -26,7 +24,7 @@ func Defaults(kind, from, to string) ([]Step, []Gate, error) {
 	case KindSigner:
 		return signerSteps(from, to), signerGates(), nil
 	case KindSync:
-		return syncSteps(from, to), []Gate{{Name: gateRollbacks, Metric: MetricRollbacks, Max: value(0)}}, nil
+		return syncSteps(from, to), []Gate{{Name: gateRollbacks, Metric: MetricRollbacks, Max: new(0.0)}}, nil
 	}
 	return nil, nil, fmt.Errorf("%w: unknown kind %q of a role", ErrInvalid, kind)
 }
@@ -60,14 +58,14 @@ func engineSteps(from, to string) []Step {
 func engineGates() []Gate {
 	return []Gate{
 		{Name: gateCorrectness, Metric: MetricCorrectness},
-		{Name: gateEarly, Metric: MetricErrorRate, Good: value(0.0001), Bad: value(0.01), Alpha: 0.01, Beta: 0.05},
+		{Name: gateEarly, Metric: MetricErrorRate, Good: new(0.0001), Bad: new(0.01), Alpha: 0.01, Beta: 0.05},
 		{
-			Name: gateSteady, Metric: MetricErrorRate, Good: value(0.00001), Bad: value(0.0001),
+			Name: gateSteady, Metric: MetricErrorRate, Good: new(0.00001), Bad: new(0.0001),
 			Sources: []Source{SourceShadow, SourceLive, SourceReplay},
 		},
-		{Name: gateLive, Metric: MetricErrorRate, Good: value(0.00001), Bad: value(0.0001), Sources: []Source{SourceLive}},
-		{Name: gateLatency, Metric: MetricLatencyRatio, Max: value(1.2)},
-		{Name: gateRollbacks, Metric: MetricRollbacks, Max: value(0)},
+		{Name: gateLive, Metric: MetricErrorRate, Good: new(0.00001), Bad: new(0.0001), Sources: []Source{SourceLive}},
+		{Name: gateLatency, Metric: MetricLatencyRatio, Max: new(1.2)},
+		{Name: gateRollbacks, Metric: MetricRollbacks, Max: new(0.0)},
 	}
 }
 
@@ -93,10 +91,10 @@ func signerSteps(from, to string) []Step {
 func signerGates() []Gate {
 	return []Gate{
 		{Name: gateCorrectness, Metric: MetricCorrectness},
-		{Name: gateEarly, Metric: MetricErrorRate, Good: value(0.001), Bad: value(0.01)},
-		{Name: gateSteady, Metric: MetricErrorRate, Good: value(0.0001), Bad: value(0.001)},
-		{Name: gateLatency, Metric: MetricLatencyP99, Max: value(500)},
-		{Name: gateRollbacks, Metric: MetricRollbacks, Max: value(0)},
+		{Name: gateEarly, Metric: MetricErrorRate, Good: new(0.001), Bad: new(0.01)},
+		{Name: gateSteady, Metric: MetricErrorRate, Good: new(0.0001), Bad: new(0.001)},
+		{Name: gateLatency, Metric: MetricLatencyP99, Max: new(500.0)},
+		{Name: gateRollbacks, Metric: MetricRollbacks, Max: new(0.0)},
 	}
 }
 

@@ -62,14 +62,14 @@ func (d *driver) wake() {
 // drive looks at one run until it ends, at every health interval and when it is woken.
 func (c *Controller) drive(ctx context.Context, d *driver) error {
 	for {
-		if err := c.look(ctx, d); err != nil && ctx.Err() == nil {
-			if c.failed() != nil {
-				return err
-			}
-			c.log.Error("migration", "run", d.id, "error", err) // a full disk: tried again
-		}
-		if !c.drives(d) {
+		err := c.look(ctx, d)
+		switch {
+		case c.failed() != nil:
+			return c.failed()
+		case !c.drives(d):
 			return nil
+		case err != nil && !over(ctx):
+			c.log.Error("migration", "run", d.id, "error", err) // a full disk: tried again
 		}
 		timer := time.NewTimer(c.pause(d))
 		select {
@@ -78,11 +78,14 @@ func (c *Controller) drive(ctx context.Context, d *driver) error {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if ctx.Err() != nil {
+		if over(ctx) {
 			return nil
 		}
 	}
 }
+
+// over reports that the node stops. That is no failure of a run: the next start goes on.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 func (c *Controller) failed() error {
 	c.mu.Lock()
@@ -134,8 +137,8 @@ func (c *Controller) look(ctx context.Context, d *driver) error {
 
 // advance makes one move and reports that another may follow at once. The caller has the token.
 func (c *Controller) advance(ctx context.Context, d *driver) (again bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, nil //nolint:nilerr // a stop is no failure: the next start goes on
+	if over(ctx) {
+		return false, nil
 	}
 	if err := c.writeEvents(d); err != nil {
 		return false, err

@@ -51,11 +51,11 @@ func (f *fold) add(r Record) error {
 	if err := f.check(r); err != nil {
 		return fmt.Errorf("record %s of run %q: %w", r.Kind, r.Run, err)
 	}
-	switch r.Kind {
-	case RecordStarted:
+	if r.Kind == RecordStarted {
 		f.start(r)
 		return nil
-	case RecordReleased:
+	}
+	if r.Kind == RecordReleased {
 		delete(f.held, r.Role)
 		return nil
 	}

@@ -58,6 +58,7 @@ func TestFoldIsAFunctionOfTheLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFold()
 		var log []Record
+		var views []string // after each record of the log
 		steps := map[string]int{}
 		for range rapid.IntRange(1, 120).Draw(t, "records") {
 			r := anyRecord(t)
@@ -68,7 +69,7 @@ func TestFoldIsAFunctionOfTheLog(t *testing.T) {
 				}
 				continue
 			}
-			log = append(log, r)
+			log, views = append(log, r), append(views, view(t, f))
 			if driven := slices.DeleteFunc(slices.Clone(f.runs), func(x *run) bool { return x.state.Ended() }); len(driven) > 1 {
 				t.Fatal("two runs drive one role")
 			}
@@ -84,7 +85,7 @@ func TestFoldIsAFunctionOfTheLog(t *testing.T) {
 		}
 		// Every beginning of the log, read again from its bytes, gives the same fold as when it was written.
 		again := newFold()
-		for _, r := range log {
+		for i, r := range log {
 			var read Record
 			text, err := json.Marshal(r)
 			if err == nil {
@@ -96,9 +97,9 @@ func TestFoldIsAFunctionOfTheLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if diff := cmp.Diff(view(t, f), view(t, again)); diff != "" {
-			t.Fatal(diff)
+			if diff := cmp.Diff(views[i], view(t, again)); diff != "" {
+				t.Fatalf("after record %d: %s", i, diff)
+			}
 		}
 	})
 }

@@ -33,7 +33,7 @@ func feedTimed(j judge, t *Tally, s Source, o Outcome, n int, took, old time.Dur
 // ln(0.9999/0.99999) = -0.0000900045, a failure ln 10 = 2.30259. So 2.94444/0.0000900045 = 32,714.3 clean samples pass. A
 // second failure fails as long as 4.60517 less the successes between reaches 2.94444: up to 18,451 successes.
 func TestSequentialTestByHand(t *testing.T) {
-	gate := Gate{Name: "g", Metric: MetricErrorRate, Good: value(0.00001), Bad: value(0.0001), Alpha: 0.05, Beta: 0.05}
+	gate := Gate{Name: "g", Metric: MetricErrorRate, Good: new(0.00001), Bad: new(0.0001), Alpha: 0.05, Beta: 0.05}
 	for _, tc := range []struct {
 		name string
 		feed func(j judge, t *Tally) GateResult
@@ -87,7 +87,7 @@ func TestSequentialTestByHand(t *testing.T) {
 
 // The early test of an engine: 301 clean samples pass; one failure among the first few fails.
 func TestEarlyTestByHand(t *testing.T) {
-	gate := Gate{Name: "g", Metric: MetricErrorRate, Good: value(0.0001), Bad: value(0.01), Alpha: 0.01, Beta: 0.05}
+	gate := Gate{Name: "g", Metric: MetricErrorRate, Good: new(0.0001), Bad: new(0.01), Alpha: 0.01, Beta: 0.05}
 	for _, tc := range []struct {
 		before int
 		want   Answer
@@ -107,7 +107,7 @@ func TestEarlyTestByHand(t *testing.T) {
 
 func TestReplayIsAtMostHalfOfWhatCounts(t *testing.T) {
 	gate := Gate{
-		Name: "g", Metric: MetricErrorRate, Good: value(0.00001), Bad: value(0.0001),
+		Name: "g", Metric: MetricErrorRate, Good: new(0.00001), Bad: new(0.0001),
 		Sources: []Source{SourceShadow, SourceReplay},
 	}
 	j := gateStep(gate)
@@ -129,7 +129,7 @@ func TestReplayIsAtMostHalfOfWhatCounts(t *testing.T) {
 }
 
 func TestLatencyIsComparedPairByPair(t *testing.T) {
-	gate := Gate{Name: "g", Metric: MetricLatencyRatio, Max: value(1.2)}
+	gate := Gate{Name: "g", Metric: MetricLatencyRatio, Max: new(1.2)}
 	for _, tc := range []struct {
 		name      string
 		took, old time.Duration
@@ -168,7 +168,7 @@ func TestLatencyIsComparedPairByPair(t *testing.T) {
 }
 
 func TestAbsoluteLatency(t *testing.T) {
-	j := gateStep(Gate{Name: "g", Metric: MetricLatencyP99, Max: value(500)})
+	j := gateStep(Gate{Name: "g", Metric: MetricLatencyP99, Max: new(500.0)})
 	var fast, slow Tally
 	if got := feedTimed(j, &fast, SourceShadow, OutcomeOK, 400, 500*time.Millisecond, 0); got.Answer != Pass {
 		t.Errorf("at the limit: %s", got.Text)
@@ -179,23 +179,22 @@ func TestAbsoluteLatency(t *testing.T) {
 }
 
 func TestFactsOfSlots(t *testing.T) {
-	share := func(v float64) *float64 { return &v }
 	for _, tc := range []struct {
 		name  string
 		gate  Gate
 		facts []Facts
 		want  Answer
 	}{
-		{"missed slots without any slot", Gate{Metric: MetricMissedSlots, Max: value(0)}, []Facts{{}}, NotEnoughData},
-		{"none missed", Gate{Metric: MetricMissedSlots, Max: value(0)}, []Facts{{Slots: 15}}, Pass},
-		{"as many as allowed", Gate{Metric: MetricMissedSlots, Max: value(2)}, []Facts{{Slots: 15, MissedSlots: 1}, {Slots: 15, MissedSlots: 1}}, Pass},
-		{"one more", Gate{Metric: MetricMissedSlots, Max: value(1)}, []Facts{{Slots: 15, MissedSlots: 1}, {Slots: 15, MissedSlots: 1}}, Fail},
-		{"participation never measured", Gate{Metric: MetricParticipation, Min: value(0.9)}, []Facts{{Slots: 1000, Reasons: []string{"no validator"}}}, NotEnoughData},
-		{"good participation", Gate{Metric: MetricParticipation, Min: value(0.9)}, []Facts{{Slots: 100, Participation: share(1)}}, Pass},
-		{"bad participation", Gate{Metric: MetricParticipation, Min: value(0.9)}, []Facts{{Slots: 100, Participation: share(0.7)}}, Fail},
-		{"a measurement that stopped", Gate{Metric: MetricParticipation, Min: value(0.9)}, []Facts{{Slots: 100, Participation: share(1)}, {Slots: 15}}, NotEnoughData},
-		{"all must count and one did not", Gate{Metric: MetricParticipation, Min: value(1)}, []Facts{{Slots: 100, Participation: share(0.99)}}, Fail},
-		{"all must count and did", Gate{Metric: MetricParticipation, Min: value(1)}, []Facts{{Slots: 1, Participation: share(1)}}, Pass},
+		{"missed slots without any slot", Gate{Metric: MetricMissedSlots, Max: new(0.0)}, []Facts{{}}, NotEnoughData},
+		{"none missed", Gate{Metric: MetricMissedSlots, Max: new(0.0)}, []Facts{{Slots: 15}}, Pass},
+		{"as many as allowed", Gate{Metric: MetricMissedSlots, Max: new(2.0)}, []Facts{{Slots: 15, MissedSlots: 1}, {Slots: 15, MissedSlots: 1}}, Pass},
+		{"one more", Gate{Metric: MetricMissedSlots, Max: new(1.0)}, []Facts{{Slots: 15, MissedSlots: 1}, {Slots: 15, MissedSlots: 1}}, Fail},
+		{"participation never measured", Gate{Metric: MetricParticipation, Min: new(0.9)}, []Facts{{Slots: 1000, Reasons: []string{"no validator"}}}, NotEnoughData},
+		{"good participation", Gate{Metric: MetricParticipation, Min: new(0.9)}, []Facts{{Slots: 100, Participation: new(1.0)}}, Pass},
+		{"bad participation", Gate{Metric: MetricParticipation, Min: new(0.9)}, []Facts{{Slots: 100, Participation: new(0.7)}}, Fail},
+		{"a measurement that stopped", Gate{Metric: MetricParticipation, Min: new(0.9)}, []Facts{{Slots: 100, Participation: new(1.0)}, {Slots: 15}}, NotEnoughData},
+		{"all must count and one did not", Gate{Metric: MetricParticipation, Min: new(1.0)}, []Facts{{Slots: 100, Participation: new(0.99)}}, Fail},
+		{"all must count and did", Gate{Metric: MetricParticipation, Min: new(1.0)}, []Facts{{Slots: 1, Participation: new(1.0)}}, Pass},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.gate.Name = "g"
@@ -211,7 +210,7 @@ func TestFactsOfSlots(t *testing.T) {
 }
 
 func TestRollbacksAndCorrectness(t *testing.T) {
-	j := gateStep(Gate{Name: "g", Metric: MetricRollbacks, Max: value(0)})
+	j := gateStep(Gate{Name: "g", Metric: MetricRollbacks, Max: new(0.0)})
 	if a, b := j.results(Tally{}, 0)[0].Answer, j.results(Tally{}, 1)[0].Answer; a != Pass || b != Fail {
 		t.Errorf("none %s, one %s", a, b)
 	}

@@ -69,7 +69,7 @@ func unmeasurable(g Gate, r Route, to string) string {
 		}
 		return ""
 	}
-	if !slices.ContainsFunc(sources(r, to), func(s Source) bool { return g.counts(s) }) {
+	if !slices.ContainsFunc(sources(r, to), g.counts) {
 		return fmt.Sprintf("no sample of %s from its sources (%s) comes in this step", to, sourceList(g.from()))
 	}
 	if g.Metric == MetricLatencyRatio && r.Shadow == "" && r.Canary == "" {

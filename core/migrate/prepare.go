@@ -21,9 +21,10 @@ func (c *Controller) prepare(ctx context.Context, d *driver, x run) (again bool,
 		return c.backUp(ctx, d, x)
 	}
 	p, err := c.opts.Roles.Preview(ctx, x.role, step.Route)
-	switch {
-	case err != nil && ctx.Err() != nil:
+	if over(ctx) {
 		return false, nil
+	}
+	switch {
 	case err != nil:
 		return true, c.fail(ctx, &x, fmt.Sprintf("step %q cannot be previewed: %v", step.Name, err), nil, nil)
 	case p.Forbidden != "":

@@ -63,7 +63,9 @@ func (c *Controller) status(x *run) Status {
 // History returns the records of a migration, or of all when the name is "". Of the progress records of a step only the
 // newest is in it.
 func (c *Controller) History(name string) []Record {
+	c.mu.Lock()
 	all := c.opts.Log.Records()
+	c.mu.Unlock()
 	newest := map[string]bool{}
 	var out []Record
 	for _, r := range slices.Backward(all) {

@@ -167,3 +167,29 @@ func TestNothingIsDoneThatCannotBeWritten(t *testing.T) {
 		}
 	})
 }
+
+// A rollback of a run that had ended is tried until it succeeds, as any other.
+func TestRunDrivesTheRollbackOfAFinishedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &locked{world: newWorld(t)}
+		c, wait := running(t, l, l)
+		l.start(c, short())
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // virtual time
+		l.want(c, migrate.StateFinished, "only")
+		l.mu.Lock()
+		l.refuse[old.String()] = errRefused
+		l.mu.Unlock()
+		if err := c.Rollback(t.Context(), "up", migrate.RollbackOptions{By: "ann"}); !errors.Is(err, migrate.ErrRollbackPending) {
+			t.Fatalf("rollback: %v", err)
+		}
+		synctest.Wait()
+		l.mu.Lock()
+		l.refuse = map[string]error{}
+		l.mu.Unlock()
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		l.want(c, migrate.StateRolledBack, "")
+		if err := wait(); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+}

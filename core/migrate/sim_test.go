@@ -82,24 +82,24 @@ func (s *sim) gap(rate float64) int {
 // harmless is what must not change a decision: deaths of the process, jumps of the clock, intervals without a sample, a
 // pause.
 func (s *sim) harmless() {
-	switch {
-	case s.chance(0.02):
+	switch n := s.rng.IntN(100); {
+	case n < 2:
 		s.dieAt = len(s.records) + 1 + s.rng.IntN(3)
-	case s.chance(0.02):
+	case n < 4:
 		s.now = s.now.Add(time.Duration(s.rng.Int64N(int64(48*time.Hour))) - 24*time.Hour)
-	case s.chance(0.02):
+	case n < 6:
 		_ = s.c.Pause(context.Background(), "up", migrate.PauseOptions{By: "sim"})
-	case s.chance(0.5):
+	case n < 53:
 		_ = s.c.Resume(context.Background(), "up", "sim")
 	}
 }
 
-// judged runs one gate on a plugin with a true error rate until the run has decided.
-func (s *sim) judged(rate float64) migrate.State {
+// decides runs one gate on a plugin with a true error rate until the run has decided.
+func (s *sim) decides(rate float64) migrate.State {
 	sch := short()
 	sch.Steps = []migrate.Step{{Name: "only", Route: migrate.Route{Primary: "v5"}, Soak: time.Minute}}
 	sch.Gates = []migrate.Gate{{
-		Name: "errors", Metric: migrate.MetricErrorRate, Good: val(simGood), Bad: val(simBad), Alpha: simAlpha, Beta: simBeta,
+		Name: "errors", Metric: migrate.MetricErrorRate, Good: new(simGood), Bad: new(simBad), Alpha: simAlpha, Beta: simBeta,
 	}}
 	s.start(s.c, sch)
 	for range 10_000 {
@@ -135,7 +135,7 @@ func TestSimulatedRuns(t *testing.T) {
 	seed := *simSeed
 	group := func(rate float64, wrong migrate.State, n int) (k int) {
 		for range n {
-			if newSim(t, seed).judged(rate) == wrong {
+			if newSim(t, seed).decides(rate) == wrong {
 				k++
 			}
 			seed++

@@ -19,15 +19,15 @@ func TestAScheduleThatCannotRunIsRefusedInWords(t *testing.T) {
 		{"no bounds", func(s *migrate.Schedule) { s.Gates[1].Bad = nil }, "0 < good < bad"},
 		{"replay alone", func(s *migrate.Schedule) { s.Gates[1].Sources = []migrate.Source{migrate.SourceReplay} }, "replay alone is no data source"},
 		{"an unknown source", func(s *migrate.Schedule) { s.Gates[1].Sources = []migrate.Source{"canary"} }, `unknown source "canary"`},
-		{"bounds on correctness", func(s *migrate.Schedule) { s.Gates[0].Max = val(1) }, "zero tolerance"},
+		{"bounds on correctness", func(s *migrate.Schedule) { s.Gates[0].Max = new(1.0) }, "zero tolerance"},
 		{"a ratio without a limit", func(s *migrate.Schedule) { s.Gates[1] = migrate.Gate{Name: "l", Metric: migrate.MetricLatencyRatio} }, "needs a max"},
 		{"participation with a max", func(s *migrate.Schedule) {
-			s.Gates[1] = migrate.Gate{Name: "p", Metric: migrate.MetricParticipation, Max: val(1)}
+			s.Gates[1] = migrate.Gate{Name: "p", Metric: migrate.MetricParticipation, Max: new(1.0)}
 		}, "needs a min"},
 		{"a gate twice", func(s *migrate.Schedule) { s.Gates[1].Name = "same" }, `gate "same" is there twice`},
 		{"an unknown gate", func(s *migrate.Schedule) { s.Steps[0].Gates = []string{"sme"} }, `unknown gate "sme"`},
 		{"a named gate without data", func(s *migrate.Schedule) {
-			s.Gates = append(s.Gates, migrate.Gate{Name: "ratio", Metric: migrate.MetricLatencyRatio, Max: val(1.1)})
+			s.Gates = append(s.Gates, migrate.Gate{Name: "ratio", Metric: migrate.MetricLatencyRatio, Max: new(1.1)})
 			s.Steps[2].Gates = []string{"ratio"}
 		}, `gate "ratio" has no data source`},
 		{"a gate that no step can judge", func(s *migrate.Schedule) {

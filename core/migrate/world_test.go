@@ -21,6 +21,7 @@ type world struct {
 	file      migrate.Route
 	serial    uint64
 	applies   []migrate.Route
+	calls     int              // of Apply
 	rollbacks int              // applies that were marked as such
 	refuse    map[string]error // of an apply, by the route's text
 	forbidden map[string]string
@@ -37,6 +38,8 @@ type world struct {
 	dieAt   int // the process ends right after this record (from 1); 0: never
 	dieIn   int // the process ends inside this apply, after the flip (from 1)
 	alarms  []migrate.Alarm
+	changes []migrate.Change
+	judged  []migrate.Judgement
 }
 
 type killed struct{}
@@ -73,6 +76,7 @@ func (w *world) Apply(ctx context.Context, _ string, r migrate.Route, o migrate.
 			return err
 		}
 	}
+	w.calls++
 	if err := w.refuse[r.String()]; err != nil {
 		return err
 	}
@@ -113,9 +117,9 @@ func (w *world) Append(r migrate.Record) error {
 }
 func (w *world) Records() []migrate.Record { return slices.Clone(w.records) }
 
-func (w *world) Changed(migrate.Change)   {}
-func (w *world) Judged(migrate.Judgement) {}
-func (w *world) Alarm(a migrate.Alarm)    { w.alarms = append(w.alarms, a) }
+func (w *world) Changed(c migrate.Change)   { w.changes = append(w.changes, c) }
+func (w *world) Judged(j migrate.Judgement) { w.judged = append(w.judged, j) }
+func (w *world) Alarm(a migrate.Alarm)      { w.alarms = append(w.alarms, a) }
 
 // process starts a controller on what the world remembers.
 func (w *world) process() *migrate.Controller {
@@ -194,8 +198,6 @@ func (w *world) start(c *migrate.Controller, s migrate.Schedule) {
 	}
 }
 
-func val(v float64) *float64 { return &v }
-
 // short is a schedule of three steps: shadow, canary and only, a minute each.
 func short() migrate.Schedule {
 	return migrate.Schedule{
@@ -207,7 +209,7 @@ func short() migrate.Schedule {
 		},
 		Gates: []migrate.Gate{
 			{Name: "same", Metric: migrate.MetricCorrectness},
-			{Name: "errors", Metric: migrate.MetricErrorRate, Good: val(0.001), Bad: val(0.1)},
+			{Name: "errors", Metric: migrate.MetricErrorRate, Good: new(0.001), Bad: new(0.1)},
 		},
 	}
 }

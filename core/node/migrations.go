@@ -32,7 +32,7 @@ func (n *Node) openMigrations() error {
 		n.log.Warn("the last record of the migration log was not written whole and is cut off", "bytes", cut)
 	}
 	n.migrations, err = migrate.New(migrate.Options{
-		Roles: steward{n}, Meter: n.meter, Log: log, Observer: migrationWatch{n.watch}, Logger: n.log.Named("migration"),
+		Roles: steward{n}, Meter: n.meter, Log: log, Backups: n.newBackups(), Observer: migrationWatch{n.watch}, Logger: n.log.Named("migration"),
 		ApplyTimeout: n.opt.Config.Swap.AdmissionTimeout + n.opt.Config.Swap.StartTimeout,
 	})
 	if err != nil {

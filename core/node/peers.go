@@ -182,6 +182,29 @@ func (f fetcher) Misbehaved(peer syncer.PeerID, reason string) {
 	f.Network.Misbehaved(consensus.Peer(peer), reason)
 }
 
+// downloads is the disk as sync uses it.
+type downloads struct{ *store.Downloads }
+
+// List implements follow.Disk.
+func (d downloads) List() []follow.Kept {
+	var out []follow.Kept
+	for _, f := range d.Downloads.List() {
+		out = append(out, follow.Kept{Range: syncer.Range{From: f.From, To: f.To}, Bytes: f.Bytes})
+	}
+	return out
+}
+
+// Keep implements follow.Disk.
+func (d downloads) Keep(r syncer.Range, content []byte) error {
+	return d.Downloads.Keep(r.From, r.To, content)
+}
+
+// Read implements follow.Disk.
+func (d downloads) Read(r syncer.Range) ([]byte, error) { return d.Downloads.Read(r.From, r.To) }
+
+// Drop implements follow.Disk.
+func (d downloads) Drop(r syncer.Range) error { return d.Downloads.Drop(r.From, r.To) }
+
 // captureLogs is done once: the loggers of libp2p belong to the process.
 var captureLogs sync.Once
 

@@ -31,8 +31,12 @@ func (n *Node) openRoles() error {
 	n.live = &processes{live: map[route.ID]*process{}}
 	n.routes = newRoutes(n.watch, n.onTrial)
 	n.blocks = newBlocks(c)
+	kept, err := n.store.OpenDownloads(follow.DiskLimit)
+	if err != nil {
+		return err
+	}
 	n.follower = follow.New(follow.Options{
-		Schedule: n.spec.Agreement(), Verifier: n.verifier, Network: fetcher{n.network}, Importer: importer{n.consensus}, Log: n.log.Named("sync"),
+		Schedule: n.spec.Agreement(), Verifier: n.verifier, Network: fetcher{n.network}, Importer: importer{n.consensus}, Disk: downloads{kept}, Log: n.log.Named("sync"),
 		Heads:   func() (head, safe chain.Ref) { head, safe, _ = n.chain.Heads(); return head, safe },
 		Has:     book{n.chain}.Has,
 		Check:   ledger.CheckBody,

@@ -22,10 +22,12 @@ func TestWhatThisVersionDoesNotDoIsRefusedInWords(t *testing.T) {
 	good := read(t, pinFile(t), secretiveConfig)
 	must(t, supported(good))
 	for name, change := range map[string]func(*config.Config){
-		"bitcoin":          func(c *config.Config) { c.Bitcoin = &config.Bitcoin{} },
-		`listener "admin"`: func(c *config.Config) { c.Listeners.Admin.Enabled = true },
-		"otlp_endpoint":    func(c *config.Config) { c.Telemetry.OTLPEndpoint = "http://x" },
-		"backup.interval":  func(c *config.Config) { c.Backup.Interval = time.Hour },
+		"bitcoin":             func(c *config.Config) { c.Bitcoin = &config.Bitcoin{} },
+		`listener "admin"`:    func(c *config.Config) { c.Listeners.Admin.Enabled = true },
+		"otlp_endpoint":       func(c *config.Config) { c.Telemetry.OTLPEndpoint = "http://x" },
+		"backup.interval":     func(c *config.Config) { c.Backup.Interval = time.Hour },
+		"backup.recipients":   func(c *config.Config) { c.Backup.Recipients = []string{"age1"} },
+		"backup.include_keys": func(c *config.Config) { c.Backup.IncludeKeys = true },
 		"log_level of plugin": func(c *config.Config) {
 			p := *c.Plugins[0]
 			p.LogLevel = "trace"

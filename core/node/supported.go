@@ -23,6 +23,10 @@ func supported(c *config.Config) error {
 		return unsupported("telemetry.otlp_endpoint", "traces are not exported; metrics are on the metrics listener")
 	case c.Backup.Interval > 0:
 		return unsupported("backup.interval", "stop the node and copy its data folder")
+	case len(c.Backup.Recipients) > 0:
+		return unsupported("backup.recipients", "a backup before a migration's step holds no keys; it is not encrypted")
+	case c.Backup.IncludeKeys:
+		return unsupported("backup.include_keys", "keep keystores and recovery phrases apart: `alys keys export`")
 	}
 	for _, p := range c.Plugins {
 		if len(p.Args) > 0 {

@@ -37,7 +37,7 @@ type Controller struct {
 	watch    *watch     // the probation that is open
 	desired  *Desired   // what was to be applied last
 	last     *Report
-	loaded   bool       // history is the journal's
+	loaded   bool // history is the journal's
 	started  bool
 	closed   bool
 	troubles map[PluginID]error // why a plugin of the applied state does not run

@@ -53,6 +53,15 @@ func OpenFileJournal(path string) (*FileJournal, error) {
 	return j, nil
 }
 
+// CheckJournal reports whether the bytes are a journal's, whole but for a torn last line.
+func CheckJournal(raw []byte) error {
+	_, err := journalFormat().Decode(bytes.NewReader(raw), func(e chainfile.Entry) error {
+		_, err := decodeRecord(e)
+		return err
+	})
+	return err
+}
+
 func decodeRecord(e chainfile.Entry) (Record, error) {
 	var r Record
 	dec := json.NewDecoder(bytes.NewReader(e.Record))

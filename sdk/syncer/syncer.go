@@ -80,7 +80,7 @@ const (
 type Batch struct {
 	ID      BatchID
 	Range   Range
-	Peer    PeerID
+	Peer    PeerID // empty: the host had it on disk from before it was restarted
 	State   BatchState
 	HedgeOf BatchID // as in the Assign that ordered it
 	Bytes   uint64

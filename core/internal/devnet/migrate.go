@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -9,29 +10,34 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/migrate"
 )
 
 // Migration is the last run of a migration; ok is false when the node does not answer or knows none.
 func (n *Node) Migration(name string) (s migrate.Status, ok bool) {
 	n.t.Helper()
-	out, ok := n.Alys("migrate", "status", name, "--json")
-	var all []migrate.Status
-	if !ok || json.Unmarshal([]byte(out), &all) != nil || len(all) != 1 {
-		return migrate.Status{}, false
-	}
-	return all[0], true
+	return s, n.migrations(admin.MigrationStatus, name, &s) == nil
 }
 
 // MigrationHistory is the log of a migration's runs, oldest first.
-func (n *Node) MigrationHistory(name string) []migrate.Record {
+func (n *Node) MigrationHistory(name string) (all []migrate.Record) {
 	n.t.Helper()
-	out, ok := n.Alys("migrate", "history", name, "--json")
-	var all []migrate.Record
-	if err := json.Unmarshal([]byte(out), &all); !ok || err != nil {
-		n.t.Fatalf("alys migrate history: %v\n%s", err, out)
+	if err := n.migrations(admin.MigrationHistory, name, &all); err != nil {
+		n.t.Fatal(err)
 	}
 	return all
+}
+
+// migrations asks the node what it says of a migration.
+func (n *Node) migrations(ask, name string, into any) error {
+	ctx, cancel := context.WithTimeout(n.t.Context(), 5*time.Second)
+	defer cancel()
+	a, err := admin.NewClient(filepath.Join(n.Dir, "alys.sock")).Migration(ctx, admin.MigrationRequest{Ask: ask, Name: name})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(a.Data, into)
 }
 
 // lies is the file that the lying engine reads.

@@ -35,13 +35,13 @@ const (
 type seed struct {
 	history *history
 	vice    vice
-	other   *history      // of wrongChain
-	each    time.Duration // for one block; 0: as fast as it can
+	other   *history // of wrongChain
 
-	mu     sync.Mutex // guards the rest
-	free   time.Time  // when the line is
-	served int        // blocks
-	run    int        // blocks in the answer that is under way, by the heights asked for
+	mu     sync.Mutex    // guards the rest
+	each   time.Duration // for one block; 0: as fast as it can
+	free   time.Time     // when the line is
+	served int           // blocks
+	run    int           // blocks in the answer that is under way, by the heights asked for
 	next   chain.Height
 }
 
@@ -105,7 +105,7 @@ func (s *seed) At(ctx context.Context, h chain.Height) (network.Stored, error) {
 		from = s.other
 	case good, lying:
 	}
-	if s.each > 0 && !s.line(ctx) {
+	if !s.line(ctx) {
 		return network.Stored{}, ctx.Err()
 	}
 	hash, err := from.store.Canonical(h)
@@ -122,13 +122,31 @@ func (s *seed) At(ctx context.Context, h chain.Height) (network.Stored, error) {
 func (s *seed) line(ctx context.Context) bool {
 	s.mu.Lock()
 	now := time.Now()
-	if s.free.Before(now) {
+	if s.free.Before(now) || s.each == 0 {
 		s.free = now
 	}
 	s.free = s.free.Add(s.each)
 	wait := s.free.Sub(now)
 	s.mu.Unlock()
-	return pause(ctx, wait)
+	return wait == 0 || pause(ctx, wait)
+}
+
+// pace changes how long a peer takes for one block.
+func (s *seed) pace(each time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each = each
+}
+
+// servedBlocks is what peers have served together.
+func servedBlocks(seeds []*seed) int {
+	sum := 0
+	for _, s := range seeds {
+		s.mu.Lock()
+		sum += s.served
+		s.mu.Unlock()
+	}
+	return sum
 }
 
 // ended reports whether a run of questions has had its three blocks.

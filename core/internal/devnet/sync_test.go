@@ -229,6 +229,19 @@ func TestEndToEndSyncWhileProcessesAreKilled(t *testing.T) {
 		return ok && s.Head.Height >= goal
 	})
 	n.Stop()
+	wantSameChain(t, n, h)
+	served := servedBlocks(seeds)
+	t.Logf("%d kills in a sync of %d blocks, which ended with the peers' chain; %d blocks fetched, %.1f %% more than there are",
+		*syncKills, h.tip.Header.Height, served, 100*(float64(served)/float64(h.tip.Header.Height)-1))
+	// In a short chain the batches under way, which a killed node loses, are more than a tenth.
+	if limit := *syncKilled * 11 / 10; *syncKilled >= 3000 && served > limit {
+		t.Errorf("%d blocks were fetched, want %d at the most: a tenth more than there are", served, limit)
+	}
+}
+
+// wantSameChain reads the disk of a node that has stopped: its safe blocks are the peers', up to where sync ends.
+func wantSameChain(t *testing.T, n *devnet.Node, h *history) {
+	t.Helper()
 	blocks, err := n.SafeBlocks()
 	check(t, err)
 	for i, hash := range blocks {
@@ -238,15 +251,7 @@ func TestEndToEndSyncWhileProcessesAreKilled(t *testing.T) {
 			t.Fatalf("block %d is %s, the peers' is %s", i+1, hash, want)
 		}
 	}
-	served := 0
-	for _, s := range seeds {
-		s.mu.Lock()
-		served += s.served
-		s.mu.Unlock()
-	}
-	t.Logf("%d kills in a sync of %d blocks: %d safe blocks, all of the peers' chain; %d blocks fetched, %.1f %% more than there are",
-		*syncKills, h.tip.Header.Height, len(blocks), served, 100*(float64(served)/float64(h.tip.Header.Height)-1))
-	if len(blocks) < int(goal)-2 {
-		t.Errorf("%d blocks are safe, want %d", len(blocks), goal-1)
+	if want := int(h.tip.Header.Height) - behind - 2; len(blocks) < want {
+		t.Errorf("%d blocks are safe, want %d", len(blocks), want)
 	}
 }
