@@ -92,15 +92,24 @@ func lies() []lie {
 type traffic struct {
 	stop func()
 
-	mu     sync.Mutex
-	sent   []common.Hash // guarded by mu
-	failed []string      // guarded by mu
+	// Of the goroutine that sends, until it has ended.
+	sent   []common.Hash
+	failed []string
 }
 
-// walk sends transfers through a wallet until stop, which waits for the last one to be mined.
-func walk(t *testing.T, n *devnet.Node, every time.Duration) *traffic {
+func (tr *traffic) fail(err error) {
+	tr.failed = append(tr.failed, fmt.Sprintf("%s: %v", time.Now().Format("15:04:05.000"), err))
+}
+
+// walk sends transfers through the wallet of a node, and asks those of others for a balance, until stop, which waits for the
+// last transfer to be mined.
+func walk(t *testing.T, n *devnet.Node, every time.Duration, others ...*devnet.Node) *traffic {
 	t.Helper()
 	w := newWallet(t, n)
+	readers := make([]*wallet, len(others))
+	for i, o := range others {
+		readers[i] = newWallet(t, o)
+	}
 	tr := &traffic{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -115,16 +124,19 @@ func walk(t *testing.T, n *devnet.Node, every time.Duration) *traffic {
 			case <-ctx.Done():
 				return
 			}
+			for i, r := range readers {
+				if _, err := r.BalanceAt(ctx, w.from, nil); err != nil && ctx.Err() == nil {
+					tr.fail(fmt.Errorf("balance at another node (%d): %w", i, err))
+				}
+			}
 			hash, err := w.trySend(ctx, nonce, &common.Address{0xaa, 9}, 1)
-			tr.mu.Lock()
 			switch {
 			case err == nil:
 				nonce++
 				tr.sent = append(tr.sent, hash)
 			case ctx.Err() == nil:
-				tr.failed = append(tr.failed, fmt.Sprintf("%s: nonce %d: %v", time.Now().Format("15:04:05.000"), nonce, err))
+				tr.fail(fmt.Errorf("nonce %d: %w", nonce, err))
 			}
-			tr.mu.Unlock()
 		}
 	}()
 	var once sync.Once
