@@ -207,7 +207,7 @@ func (r *Route[C]) compared(e *entry[C], c Comparison) {
 	if blamed == e && trial || blamed == used && usedTrial {
 		r.overthrow(blamed, fmt.Sprintf("%s disagrees with a plugin that is trusted more: %s", blamed.id, c.Request))
 	}
-	r.detach(blamed, position, c.Reason)
+	r.detach(blamed, position, c.Request+": "+c.Reason)
 }
 
 // answers reports that the target is the one that answers by default; the caller holds r.mu.

@@ -108,7 +108,7 @@ func (rd *round[C, R]) await(ctx context.Context, r *Route[C], v *view[C]) (R, e
 		err := rd.join(ctx, r, l, l.attempt.percent*budget/100)
 		if err == nil {
 			if over := rd.overrule(ctx, r, l, v, primaryShare*budget/100); over != l {
-				said.add(l.attempt, errOverruled)
+				said.add(l.attempt, fmt.Errorf("%s: %w", rd.req.label(), errOverruled))
 				l = over
 			}
 			r.answered(v, l.attempt.position, v.missedPrimary(asked, l.attempt.entry), said.text())

@@ -46,8 +46,9 @@ const crashCode = 7
 type liar struct {
 	*executor.Plugin
 
-	mu   sync.Mutex
-	file string // guarded by mu; empty: it never lies
+	mu    sync.Mutex
+	file  string                             // guarded by mu; empty: it never lies
+	twins map[chain.Hash]chain.ExecutionData // guarded by mu; what it built, by the hash of the forgery
 }
 
 // Schema implements lifecycle.Plugin.
@@ -160,7 +161,26 @@ func (l *liar) Build(ctx context.Context, r engine.BuildRequest) (chain.Executio
 		return data, err
 	}
 	l.told()
-	return forged(data)
+	forgery, err := forged(data)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.twins[forgery.Payload.BlockHash] = data
+	return forgery, err
+}
+
+// twin is the payload that a forgery was made of; any other payload is its own.
+func (l *liar) twin(data chain.ExecutionData) chain.ExecutionData {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if original, ok := l.twins[data.Payload.BlockHash]; ok {
+		return original
+	}
+	return data
+}
+
+// original is the hash of the payload that a forgery was made of.
+func (l *liar) original(hash chain.Hash) chain.Hash {
+	return l.twin(chain.ExecutionData{Payload: chain.Payload{BlockHash: hash}}).Payload.BlockHash
 }
 
 // forged gives a payload another state root, and the block hash that goes with it.
@@ -185,8 +205,13 @@ func (l *liar) Import(ctx context.Context, r engine.ImportRequest) (engine.Impor
 	if lie == lieUnmoved && r.Forkchoice != nil {
 		return l.unmoved(ctx, r)
 	}
+	asked := r.Payloads
+	r.Payloads = make([]chain.ExecutionData, len(asked))
+	for i, d := range asked {
+		r.Payloads[i] = l.twin(d)
+	}
 	out, err := l.Plugin.Import(ctx, r)
-	if err != nil || len(r.Payloads) == 0 {
+	if err != nil || len(asked) == 0 {
 		return out, err
 	}
 	switch lie {
@@ -199,7 +224,7 @@ func (l *liar) Import(ctx context.Context, r engine.ImportRequest) (engine.Impor
 		out.Statuses = []engine.PayloadStatus{{Hash: r.Payloads[0].Payload.BlockHash, Verdict: engine.Syncing}}
 	case lieValid:
 		out.Statuses = nil
-		for _, d := range r.Payloads {
+		for _, d := range asked {
 			out.Statuses = append(out.Statuses, engine.PayloadStatus{Hash: d.Payload.BlockHash, Verdict: engine.Valid, LatestValid: d.Payload.BlockHash})
 		}
 	}
@@ -225,7 +250,7 @@ func (l *liar) Receipts(ctx context.Context, hash chain.Hash) ([]chain.Receipt, 
 		return nil, err
 	}
 	defer after()
-	out, err := l.Plugin.Receipts(ctx, hash)
+	out, err := l.Plugin.Receipts(ctx, l.original(hash))
 	if err != nil || lie != lieReceipts || len(out) == 0 {
 		return out, err
 	}

@@ -7,12 +7,13 @@ import (
 
 	"github.com/alys-node/alys/plugins/internal/execution"
 	"github.com/alys-node/alys/plugins/internal/executor"
+	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/lifecycle"
 	"github.com/alys-node/alys/sdk/plugin"
 )
 
 func main() {
 	plugin.Serve(func(log hclog.Logger) lifecycle.Plugin {
-		return &liar{Plugin: executor.New(executor.Variant{Name: "liar", Last: execution.Prague}, log)}
+		return &liar{twins: map[chain.Hash]chain.ExecutionData{}, Plugin: executor.New(executor.Variant{Name: "liar", Last: execution.Prague}, log)}
 	})
 }
