@@ -14,6 +14,7 @@ type entry[C any] struct {
 	inflight int           // calls, and the job that runs
 	idle     chan struct{} // closed and replaced when busy falls to 0
 	detached bool
+	overdue  int // writes under way, or queued, whose time has passed
 	tallies  map[Position]*tally
 
 	queue   []*job
@@ -46,6 +47,13 @@ func (e *entry[C]) rest() {
 		close(e.idle)
 		e.idle = make(chan struct{})
 	}
+}
+
+// overdue counts writes whose time has passed without an answer, and takes off the one that has come.
+func (r *Route[C]) overdue(e *entry[C], n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.overdue += n
 }
 
 func (e *entry[C]) tally(p Position) *tally {

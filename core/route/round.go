@@ -52,6 +52,7 @@ func (rd *round[C, R]) finish(r *Route[C], l *lane[C, R], o outcome[R]) {
 	late := l.late
 	rd.mu.Unlock()
 	if late {
+		r.overdue(l.attempt.entry, -1)
 		r.alarmed(l.attempt.entry, l.attempt.position, o.err)
 	} else {
 		r.record(l.attempt.entry, l.attempt.position, rd.started, o.err, isBad(o.err))
@@ -150,6 +151,7 @@ func (rd *round[C, R]) join(ctx context.Context, r *Route[C], l *lane[C, R], lim
 	l.late = gaveUp
 	rd.mu.Unlock()
 	if gaveUp {
+		r.overdue(l.attempt.entry, 1)
 		r.record(l.attempt.entry, l.attempt.position, rd.started, share.Err(), false)
 	}
 	return share.Err()
@@ -196,6 +198,7 @@ func (rd *round[C, R]) expire(r *Route[C], budget time.Duration) {
 		if !open {
 			continue
 		}
+		r.overdue(l.attempt.entry, 1)
 		r.record(l.attempt.entry, l.attempt.position, rd.started, context.DeadlineExceeded, false)
 		r.compared(l.attempt.entry, Comparison{
 			Request: rd.req.label(), Used: used, Position: l.attempt.position, Verdict: Failed,

@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,6 +42,7 @@ func TestPrimaryOnTrialIsOverruledByItsFallback(t *testing.T) {
 				if got != verdicts[0] || err != nil {
 					t.Errorf("answer %q, %v; want the fallback's", got, err)
 				}
+				synctest.Wait()
 				if w.Route().State() != route.FallenBack || detached(w.Route()) != "b" {
 					t.Errorf("state %s, detached %q", w.Route().State(), detached(w.Route()))
 				}
@@ -78,6 +80,7 @@ func TestPrimaryOnTrialIsOverruledByTheWarmOldOne(t *testing.T) {
 		if got, err := write(t, w, 1); got != "VALID" || err != nil {
 			t.Errorf("answer %q, %v", got, err)
 		}
+		synctest.Wait()
 		if n := w.Route().Window(b.ID(), time.Time{}).Disputes; n != 1 {
 			t.Errorf("%d disputes of the newcomer, by which the probation flips back", n)
 		}
@@ -89,7 +92,9 @@ func TestPrimaryThatHasProvedItselfIsNotOverruled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, c := newPlugin("a").says("VALID"), newPlugin("c").says("INVALID")
 		w, _ := trialWriter(t, positions{Primary: a, Fallback: c})
-		if got, err := write(t, w, 1); got != "VALID" || err != nil || detached(w.Route()) != "c" {
+		got, err := write(t, w, 1)
+		synctest.Wait()
+		if got != "VALID" || err != nil || detached(w.Route()) != "c" {
 			t.Errorf("answer %q, %v, detached %q", got, err, detached(w.Route()))
 		}
 	})
@@ -99,7 +104,9 @@ func TestFalseReplyOfAPrimaryInProbationDoesNotDetachItsFallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newPlugin("a").says("VALID"), newPlugin("b").says("forged")
 		w, _ := newWriter(t, positions{Primary: b, Fallback: a, Probation: true}, route.WriterOptions[*plugin]{})
-		if got, err := write(t, w, 1); got != "VALID" || err != nil || detached(w.Route()) != "" {
+		got, err := write(t, w, 1)
+		synctest.Wait()
+		if got != "VALID" || err != nil || detached(w.Route()) != "" {
 			t.Errorf("answer %q, %v, detached %q", got, err, detached(w.Route()))
 		}
 	})
@@ -159,5 +166,35 @@ func TestDistrust(t *testing.T) {
 		if r.State() != route.FallenBack || len(seen.alarmed()) != 2 || !strings.Contains(seen.changes[len(seen.changes)-1].Reason, "no good") {
 			t.Errorf("state %s, changes %v, alarms %v", r.State(), seen.changes, seen.alarmed())
 		}
+	})
+}
+
+// A plugin that hangs does not keep the route from going on without it; one that is in time is waited for.
+func TestQuiesceDoesNotWaitForAPluginThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, c := newPlugin("a"), newPlugin("b").takes(time.Hour), newPlugin("c").takes(time.Hour)
+		w, _ := newWriter(t, positions{Primary: b, Fallback: a, Shadow: c}, route.WriterOptions[*plugin]{})
+		if _, err := write(t, w, 1); err != nil {
+			t.Fatal(err)
+		}
+		r := w.Route()
+		r.Hold()
+		started := time.Now()
+		limited, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := r.Quiesce(limited); err == nil {
+			t.Error("the shadow still has time, and was not waited for")
+		}
+		time.Sleep(700*time.Millisecond - time.Since(started)) // 1.1 s after the write began
+		again, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := r.Quiesce(again); err != nil {
+			t.Errorf("after the time of the write: %v", err)
+		}
+		time.Sleep(31 * time.Second) // both writes have ended by now
+		if err := r.Quiesce(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.Release()
 	})
 }
