@@ -198,7 +198,7 @@ func TestEndToEndLyingEngines(t *testing.T) {
 // alone reports that the old engine serves, and nobody beside it.
 func alone(s admin.Status) bool {
 	r := s.Roles["engine"]
-	return r.State == "single" && r.Route.Primary == "v4" && r.Route.Fallback == "" && r.Route.Shadow == "" && r.Route.Canary == ""
+	return slices.Equal(r.States, []string{"single"}) && r.Route.Primary == "v4" && r.Route.Fallback == "" && r.Route.Shadow == "" && r.Route.Canary == ""
 }
 
 // foundOut runs one migration until it has gone back, and gives the time from the lie to the old route.
