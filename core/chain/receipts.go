@@ -10,6 +10,19 @@ import (
 	"github.com/alys-node/alys/sdk/chain"
 )
 
+// CheckReceipts says why an engine's receipts cannot be those of a payload; nil: they are. Every receipt is covered by the
+// payload's receipts root.
+func CheckReceipts(d chain.ExecutionData, receipts []chain.Receipt) error {
+	if len(d.Payload.Transactions) == 0 && len(receipts) == 0 {
+		return nil
+	}
+	b, err := executionBlock(d)
+	if err != nil {
+		return err
+	}
+	return checkReceipts(b, receipts)
+}
+
 // checkReceipts compares an engine's receipts with an execution block: one for each transaction, of its type, with gas
 // that adds up, and all together with the receipts root. A mismatch is the engine's fault, not the block's.
 func checkReceipts(b *types.Block, receipts []chain.Receipt) error {

@@ -1,10 +1,12 @@
 package migrate_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alys-node/alys/core/migrate"
@@ -539,4 +541,30 @@ func TestPlanSaysWhatItTakes(t *testing.T) {
 	if len(w.records) > 0 || len(w.applies) > 0 {
 		t.Error("a plan changed something")
 	}
+}
+
+func TestWakeLooksBeforeTheHealthInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.process()
+		w.start(c, short())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		synctest.Wait()
+		begun := time.Now()
+		for range 3 {
+			w.sample(migrate.SourceShadow, migrate.OutcomeError)
+		}
+		c.Wake("signer") // nobody drives it
+		c.Wake("engine")
+		synctest.Wait()
+		if s := w.status(c); s.State != migrate.StateRolledBack || !strings.Contains(s.Reason, "the newest: 0xabc") || time.Since(begun) > time.Second {
+			t.Errorf("%s after %s: %s", s.State, time.Since(begun), s.Reason)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -225,6 +225,16 @@ func (c *Controller) Notice(e Event) {
 	d.wake()
 }
 
+// Wake has the run that drives a role looked at before its health interval ends: the meter has something that may decide. It
+// returns at once.
+func (c *Controller) Wake(role string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x := c.fold.driving(role); x != nil {
+		c.drivers[x.id].wake()
+	}
+}
+
 // maxQueue bounds the events that are not written yet: one is enough to decide.
 const maxQueue = 64
 

@@ -222,13 +222,21 @@ func trigger(t Tally) string {
 	case t.disagreed() > 0:
 		return "correctness: disagreed on " + t.Dispute
 	case t.Streak >= triggerStreak:
-		return fmt.Sprintf("%d errors in a row", t.Streak)
+		return fmt.Sprintf("%d errors in a row", t.Streak) + t.newest()
 	case n >= triggerRateAfter && float64(recent) > triggerRate*float64(n):
-		return fmt.Sprintf("%d of the last %d answers failed, more than %g %%", recent, n, triggerRate*100)
+		return fmt.Sprintf("%d of the last %d answers failed, more than %g %%", recent, n, triggerRate*100) + t.newest()
 	case t.Slowest > triggerSlow:
 		return fmt.Sprintf("an answer took %s, more than %s", t.Slowest.Round(time.Millisecond), triggerSlow)
 	}
 	return ""
+}
+
+// newest is the newest failure, to go after what it explains.
+func (t Tally) newest() string {
+	if t.Failure == "" {
+		return ""
+	}
+	return ", the newest: " + t.Failure
 }
 
 // The triggers.

@@ -15,7 +15,7 @@ func (c *Controller) Owner(role string) (Ownership, bool) {
 	}
 	return Ownership{
 		Run: x.id, Name: x.name, State: x.state, Step: x.schedule.Steps[x.step].Name, Index: x.step,
-		Plugins: []string{x.schedule.From, x.schedule.To},
+		Plugins: []string{x.schedule.From, x.schedule.To}, To: x.schedule.To,
 	}, true
 }
 

@@ -66,6 +66,7 @@ type Ownership struct {
 	Step    string   `json:"step"`
 	Index   int      `json:"index"`   // of the step, from 0
 	Plugins []string `json:"plugins"` // labels that the run uses: from and to
+	To      string   `json:"to"`      // label of the plugin that the run brings in
 }
 
 // Explanation says why a run is where it is.

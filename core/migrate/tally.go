@@ -15,7 +15,8 @@ type Tally struct {
 	Counts map[Source]Count `json:"counts,omitempty"`
 	// Dispute is the first request on which the new plugin disagreed.
 	Dispute string `json:"dispute,omitempty"`
-	Streak  uint64 `json:"streak,omitempty"` // failures in a row, up to the newest sample
+	Streak  uint64 `json:"streak,omitempty"`  // failures in a row, up to the newest sample
+	Failure string `json:"failure,omitempty"` // the newest failure: the request, or why there was no answer
 	// Recent has a bit for each of the newest samples, 1 for a failure, the newest lowest; RecentN is how many, 64 at most.
 	Recent  uint64        `json:"recent,omitempty"`
 	RecentN uint64        `json:"recent_n,omitempty"`
@@ -102,6 +103,7 @@ func (t *Tally) note(s Sample) {
 		t.Streak = 0
 	} else {
 		t.Recent |= 1
+		t.Failure = s.Request
 	}
 	if s.Source != SourceReplay {
 		t.Slowest = max(t.Slowest, s.Took)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	corechain "github.com/alys-node/alys/core/chain"
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/sdk/chain"
@@ -19,6 +20,7 @@ import (
 type executor struct {
 	writer   *route.Writer[engine.Engine]
 	slotTime func(chain.Slot) time.Duration
+	onTrial  func(route.ID) bool // an engine that a migration brings in; nil: there is none
 }
 
 // executed is what an engine made of a run of payloads: the receipts of those before the first that is INVALID. That is an
@@ -38,12 +40,26 @@ func (x *executor) Build(ctx context.Context, slot chain.Slot, r engine.BuildReq
 	if deadline, ok := ctx.Deadline(); ok {
 		budget = min(budget, time.Until(deadline))
 	}
-	request := route.Request{Name: "build", Slot: &slot, Budget: budget}
-	return untilAnswered(ctx, budget, func() (chain.ExecutionData, error) {
-		return route.Ask(ctx, x.writer, request, func(ctx context.Context, e engine.Engine) (chain.ExecutionData, error) {
-			return e.Build(ctx, r)
-		}, route.Opts[chain.ExecutionData]{})
-	})
+	var builder route.ID
+	request := route.Request{Name: "build", Slot: &slot, Budget: budget, Answered: func(id route.ID) { builder = id }}
+	build := func() (chain.ExecutionData, error) {
+		return untilAnswered(ctx, budget, func() (chain.ExecutionData, error) {
+			return route.Ask(ctx, x.writer, request, func(ctx context.Context, e engine.Engine) (chain.ExecutionData, error) {
+				return e.Build(ctx, r)
+			}, route.Opts[chain.ExecutionData]{})
+		})
+	}
+	data, err := build()
+	if err != nil || x.onTrial == nil || !x.onTrial(builder) {
+		return data, err
+	}
+	// The slot is lost if others find out only when it is proposed.
+	if _, err := x.Execute(ctx, slot, data); !errors.Is(err, driver.ErrInvalid) {
+		return data, nil // VALID, or nobody answered: the block is judged again before it is approved
+	} else {
+		x.writer.Route().Distrust(builder, fmt.Sprintf("its payload %s is no good: %s", data.Payload.BlockHash.Short(), err))
+	}
+	return build()
 }
 
 // Execute implements driver.Engine. Of a run that did not come to its end for want of an answer nothing is returned: what
@@ -57,7 +73,7 @@ func (x *executor) Execute(ctx context.Context, slot chain.Slot, run ...chain.Ex
 	out, err := untilAnswered(ctx, budget, func() (executed, error) {
 		return route.Write(ctx, x.writer, request, func(ctx context.Context, e engine.Engine) (executed, error) {
 			return execute(ctx, e, run)
-		}, route.Opts[executed]{Compare: compareExecutions})
+		}, route.Opts[executed]{Compare: compareExecutions, Check: func(out executed) error { return soundReceipts(run, out.receipts) }})
 	})
 	switch {
 	case err != nil:
@@ -148,6 +164,16 @@ func readReceipts(ctx context.Context, e engine.Engine, piece []chain.ExecutionD
 			return fmt.Errorf("receipts of %d: %w", data.Payload.Number, err)
 		}
 		into[i] = receipts
+	}
+	return nil
+}
+
+// soundReceipts refuses receipts that cannot be those of the payloads: the engine's fault, for which another one may answer.
+func soundReceipts(run []chain.ExecutionData, receipts [][]chain.Receipt) error {
+	for i, r := range receipts {
+		if err := corechain.CheckReceipts(run[i], r); err != nil {
+			return fmt.Errorf("receipts of %d: %w", run[i].Payload.Number, err)
+		}
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (m *meter) compared(c route.Comparison) {
 	case route.Agree:
 		other.Outcome = migrate.OutcomeOK
 	case route.Disagree:
-		other.Outcome = migrate.OutcomeDisagree
+		other.Outcome, other.Request = migrate.OutcomeDisagree, c.Request+": "+c.Reason
 	case route.Failed:
 		other.Outcome, other.Request = migrate.OutcomeError, c.Request+": "+c.Reason
 	case route.NotSampled:
@@ -114,7 +114,7 @@ func (m *meter) compared(c route.Comparison) {
 	}
 	// The answer that was used is one sample, with its pair instead of alone.
 	s := migrate.Sample{
-		At: at, Role: c.Route, Plugin: used, Source: migrate.SourceLive, Outcome: other.Outcome, Took: c.UsedTook, Paired: c.Took, Request: c.Request,
+		At: at, Role: c.Route, Plugin: used, Source: migrate.SourceLive, Outcome: other.Outcome, Took: c.UsedTook, Paired: c.Took, Request: other.Request,
 	}
 	for i, waiting := range r.alone {
 		if waiting.Plugin == used {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/migrate"
+	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/diag"
 	"github.com/alys-node/alys/sdk/lifecycle"
@@ -57,6 +58,24 @@ func (n *Node) newMeter() *meter {
 			return s.Route.Primary.Label
 		},
 		notice: func(e migrate.Event) { n.migrations.Notice(e) },
+	}
+}
+
+// onTrial reports that a migration is bringing a plugin into a role.
+func (n *Node) onTrial(role swap.Role, id route.ID) bool {
+	if n.migrations == nil { // routes are there before
+		return false
+	}
+	o, owned := n.migrations.Owner(string(role))
+	return owned && o.To == label(id)
+}
+
+func (n *Node) engineOnTrial(id route.ID) bool { return n.onTrial(roleEngine, id) }
+
+// hurry has a migration look at what was measured at once.
+func (n *Node) hurry(role string) {
+	if n.migrations != nil {
+		n.migrations.Wake(role)
 	}
 }
 

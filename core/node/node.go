@@ -137,7 +137,7 @@ func (n *Node) open(ctx context.Context) error {
 	n.metrics = telemetry.New(n.opt.Version, n.spec.Name)
 	n.slots = newSlotLog(n.spec.Agreement(), time.Now)
 	n.meter = n.newMeter()
-	n.watch = &watch{meter: n.meter, metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced, slots: n.slots}
+	n.watch = &watch{meter: n.meter, hurry: n.hurry, metrics: n.metrics, log: n.log, event: n.opt.Event, advanced: n.advanced, slots: n.slots}
 	n.tree = newTree(n.metrics, n.log)
 	if err := n.openChaos(); err != nil {
 		return err

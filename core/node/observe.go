@@ -26,6 +26,7 @@ type watch struct {
 	advanced func(driver.Advanced) // what the node does after a new head; never blocks
 	slots    *slotLog
 	meter    *meter
+	hurry    func(role string) // has the role's migration look at the meter at once
 
 	missed, authored atomic.Uint64
 
@@ -134,12 +135,18 @@ func (w *watch) Called(c route.Called) {
 	}
 	w.metrics.RouteCalls.WithLabelValues(c.Route, string(c.Position), outcome).Inc()
 	w.meter.called(c)
+	if c.Err != nil {
+		w.hurry(c.Route)
+	}
 }
 
 // Compared implements route.Observer.
 func (w *watch) Compared(c route.Comparison) {
 	w.metrics.Compares.WithLabelValues(c.Route, string(c.Verdict)).Inc()
 	w.meter.compared(c)
+	if c.Verdict == route.Disagree || c.Verdict == route.Failed {
+		w.hurry(c.Route)
+	}
 	if c.Verdict == route.Disagree {
 		w.log.Error("plugins disagree", "role", c.Route, "request", c.Request, "used", c.Used, "other", c.Other, "reason", c.Reason)
 	}

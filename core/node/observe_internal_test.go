@@ -28,6 +28,7 @@ import (
 func watching() (*watch, *[]Event) {
 	var events []Event
 	return &watch{
+		hurry:   func(string) {},
 		meter:   &meter{now: time.Now, owner: func(string) bool { return false }},
 		slots:   newSlotLog(spec.Dev().Agreement(), time.Now),
 		metrics: telemetry.New("v", "dev"), log: hclog.NewNullLogger(), advanced: func(driver.Advanced) {},

@@ -29,7 +29,7 @@ const horizonMargin = 24 * time.Hour
 func (n *Node) openRoles() error {
 	c := n.opt.Config
 	n.live = &processes{live: map[route.ID]*process{}}
-	n.routes = newRoutes(n.watch)
+	n.routes = newRoutes(n.watch, n.onTrial)
 	n.blocks = newBlocks(c)
 	kept, err := n.store.OpenDownloads(follow.DiskLimit)
 	if err != nil {
@@ -43,7 +43,7 @@ func (n *Node) openRoles() error {
 		Publish: func(e syncer.Event) { n.wheel.Publish(e) },
 	})
 	n.wheel = newWheel(n.routes.sync, n.follower)
-	n.executor = &executor{slotTime: n.spec.SlotDuration, writer: route.NewWriter(n.routes.engine, route.WriterOptions[engine.Engine]{
+	n.executor = &executor{slotTime: n.spec.SlotDuration, onTrial: n.engineOnTrial, writer: route.NewWriter(n.routes.engine, route.WriterOptions[engine.Engine]{
 		IsBehind: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
 		CatchUp:  func(ctx context.Context, _ route.ID, e engine.Engine) error { return n.catchUp(ctx, e) },
 	})}

@@ -35,15 +35,18 @@ type routes struct {
 	controls map[swap.Role]swap.RouteControl // guarded by mu
 }
 
-func newRoutes(observer route.Observer) *routes {
+func newRoutes(observer route.Observer, onTrial func(role swap.Role, id route.ID) bool) *routes {
+	options := func(role swap.Role) route.Options {
+		return route.Options{Name: string(role), Observer: observer, OnTrial: func(id route.ID) bool { return onTrial(role, id) }}
+	}
 	r := &routes{
-		engine:   route.New[engine.Engine](route.Options{Name: string(roleEngine), Observer: observer}),
-		sync:     route.New[syncer.Strategy](route.Options{Name: string(roleSync), Observer: observer}),
+		engine:   route.New[engine.Engine](options(roleEngine)),
+		sync:     route.New[syncer.Strategy](options(roleSync)),
 		signers:  map[swap.Role]*route.Route[signer.Signer]{},
 		controls: map[swap.Role]swap.RouteControl{},
 	}
 	for _, role := range []swap.Role{roleSigner, roleApproval, roleBitcoin} {
-		r.signers[role] = route.New[signer.Signer](route.Options{Name: string(role), Observer: observer})
+		r.signers[role] = route.New[signer.Signer](options(role))
 		r.controls[role] = control[signer.Signer]{r.signers[role], func(c *wire.Client) signer.Signer { return c.Signer() }}
 	}
 	r.controls[roleEngine] = control[engine.Engine]{r.engine, func(c *wire.Client) engine.Engine { return c.Engine() }}

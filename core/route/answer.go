@@ -45,6 +45,9 @@ func (n *noAnswer) err(route string) error {
 	return &NoAnswerError{Route: route, Said: n.texts, causes: n.errs}
 }
 
+// text is what was said, one after another.
+func (n *noAnswer) text() string { return strings.Join(n.texts, "; ") }
+
 // NoAnswerError says why each plugin of a route gave no answer. errors.Is finds ErrNoAnswer and every cause.
 type NoAnswerError struct {
 	Route  string

@@ -17,6 +17,8 @@ type Request struct {
 	Key    []byte        // of a request without a slot, an outpoint for instance
 	Budget time.Duration // the whole time of the call, of which the positions get shares; 0: until ctx ends
 	Size   int64         // bytes that a queued copy keeps in memory
+	// Answered, if not nil, hears whose answer is returned, before it is.
+	Answered func(ID)
 	// Eligible says which targets can answer this request at all (those that hold the key); nil: all of them.
 	Eligible func(ID) bool
 }
@@ -66,7 +68,8 @@ func Call[C, R any](ctx context.Context, r *Route[C], req Request, do func(conte
 		reply, answer, err := ask(ctx, r, a, a.percent*budget/100, do, opts)
 		asked = append(asked, a.entry)
 		if err == nil {
-			r.answered(v, a.position, v.missedPrimary(asked, a.entry))
+			req.tell(a.entry.id)
+			r.answered(v, a.position, v.missedPrimary(asked, a.entry), said.text())
 			if answer == nil {
 				sampleOthers(ctx, r, v, sampling[C, R]{
 					req: req, do: do, opts: opts, used: a.entry, took: time.Since(started), reply: reply, asked: asked, timeout: budget,
@@ -160,6 +163,12 @@ func (v *view[C]) samples(req Request, asked []*entry[C]) []attempt[C] {
 }
 
 func (q Request) eligible(id ID) bool { return q.Eligible == nil || q.Eligible(id) }
+
+func (q Request) tell(id ID) {
+	if q.Answered != nil {
+		q.Answered(id)
+	}
+}
 
 func (q Request) label() string {
 	switch {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -13,6 +14,7 @@ type entry[C any] struct {
 	inflight int           // calls, and the job that runs
 	idle     chan struct{} // closed and replaced when busy falls to 0
 	detached bool
+	overdue  int // writes under way, or queued, whose time has passed
 	tallies  map[Position]*tally
 
 	queue   []*job
@@ -45,6 +47,13 @@ func (e *entry[C]) rest() {
 		close(e.idle)
 		e.idle = make(chan struct{})
 	}
+}
+
+// overdue counts writes whose time has passed without an answer, and takes off the one that has come.
+func (r *Route[C]) overdue(e *entry[C], n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.overdue += n
 }
 
 func (e *entry[C]) tally(p Position) *tally {
@@ -193,14 +202,20 @@ func (r *Route[C]) compared(e *entry[C], c Comparison) {
 	if c.Verdict != Disagree {
 		return
 	}
+	trial, usedTrial := r.opts.OnTrial(e.id), r.opts.OnTrial(c.Used)
 	r.mu.Lock()
 	used := r.entries[c.Used]
 	blamed, position := e, c.Position
-	if used != nil && r.answers(e.id) { // the verdict of the one that answers stands
+	switch {
+	case used == nil || c.Unsound || trial:
+	case usedTrial, r.answers(e.id): // the verdict of the one that has proved itself, or that answers, stands
 		blamed, position = used, r.placeOf(used.id)
 	}
 	r.mu.Unlock()
-	r.detach(blamed, position, c.Reason)
+	if blamed == e && trial || blamed == used && usedTrial {
+		r.overthrow(blamed, fmt.Sprintf("%s disagrees with a plugin that is trusted more: %s", blamed.id, c.Request))
+	}
+	r.detach(blamed, position, c.Request+": "+c.Reason)
 }
 
 // answers reports that the target is the one that answers by default; the caller holds r.mu.

@@ -30,6 +30,7 @@ type lane[C, R any] struct {
 	finished bool // guarded by round.mu, as the fields below
 	took     time.Duration
 	late     bool // the caller gave up waiting: counted as no answer already
+	expired  bool // told as failed for want of an answer; a disagreement that comes yet is told, too
 	compared bool
 	verdict  Verdict
 }
@@ -51,6 +52,7 @@ func (rd *round[C, R]) finish(r *Route[C], l *lane[C, R], o outcome[R]) {
 	late := l.late
 	rd.mu.Unlock()
 	if late {
+		r.overdue(l.attempt.entry, -1)
 		r.alarmed(l.attempt.entry, l.attempt.position, o.err)
 	} else {
 		r.record(l.attempt.entry, l.attempt.position, rd.started, o.err, isBad(o.err))
@@ -87,6 +89,9 @@ func (rd *round[C, R]) compare(r *Route[C], l *lane[C, R]) {
 		c.Unsound = isBad(l.out.err)
 	}
 	l.verdict = c.Verdict
+	if l.expired && c.Verdict != Disagree {
+		return
+	}
 	r.compared(l.attempt.entry, c)
 }
 
@@ -103,9 +108,14 @@ func (rd *round[C, R]) await(ctx context.Context, r *Route[C], v *view[C]) (R, e
 		asked = append(asked, l.attempt.entry)
 		err := rd.join(ctx, r, l, l.attempt.percent*budget/100)
 		if err == nil {
-			l = rd.overrule(ctx, l, v, primaryShare*budget/100)
-			r.answered(v, l.attempt.position, v.missedPrimary(asked, l.attempt.entry))
+			if over := rd.overrule(ctx, r, l, v, primaryShare*budget/100); over != l {
+				said.add(l.attempt, fmt.Errorf("%s: %w", rd.req.label(), errOverruled))
+				l = over
+			}
+			r.answered(v, l.attempt.position, v.missedPrimary(asked, l.attempt.entry), said.text())
+			rd.req.tell(l.attempt.entry.id)
 			rd.settle(r, l)
+			rd.expireAfter(r, budget)
 			if rd.disputed(ctx, l, v, otherShare*budget/100) {
 				return zero, fmt.Errorf("%s: %w", rd.req.label(), ErrDisputed)
 			}
@@ -141,6 +151,7 @@ func (rd *round[C, R]) join(ctx context.Context, r *Route[C], l *lane[C, R], lim
 	l.late = gaveUp
 	rd.mu.Unlock()
 	if gaveUp {
+		r.overdue(l.attempt.entry, 1)
 		r.record(l.attempt.entry, l.attempt.position, rd.started, share.Err(), false)
 	}
 	return share.Err()
@@ -159,12 +170,62 @@ func (rd *round[C, R]) settle(r *Route[C], used *lane[C, R]) {
 	}
 }
 
-// overrule waits for the primary when a canary answered, and returns whose verdict stands: the primary's, if they differ.
-func (rd *round[C, R]) overrule(ctx context.Context, used *lane[C, R], v *view[C], limit time.Duration) *lane[C, R] {
-	if used.attempt.position != Canary {
-		return used
+// expireAfter tells of plugins that nobody waits for, and that gave no answer in all the time of the write, that they failed.
+func (rd *round[C, R]) expireAfter(r *Route[C], budget time.Duration) {
+	rd.mu.Lock()
+	open := false
+	for _, l := range rd.lanes {
+		open = open || !l.finished && !l.late
 	}
-	l := rd.after(ctx, v.primary, limit)
+	rd.mu.Unlock()
+	if open {
+		time.AfterFunc(budget-time.Since(rd.started), func() { rd.expire(r, budget) })
+	}
+}
+
+func (rd *round[C, R]) expire(r *Route[C], budget time.Duration) {
+	r.mu.Lock()
+	closed := r.closed
+	r.mu.Unlock()
+	for _, l := range rd.lanes {
+		rd.mu.Lock()
+		open := !l.finished && !l.late && !closed
+		if open {
+			l.late, l.expired = true, true
+		}
+		used := rd.used.attempt.entry.id
+		rd.mu.Unlock()
+		if !open {
+			continue
+		}
+		r.overdue(l.attempt.entry, 1)
+		r.record(l.attempt.entry, l.attempt.position, rd.started, context.DeadlineExceeded, false)
+		r.compared(l.attempt.entry, Comparison{
+			Request: rd.req.label(), Used: used, Position: l.attempt.position, Verdict: Failed,
+			Reason: fmt.Sprintf("no answer within %s", budget),
+		})
+	}
+}
+
+// errOverruled is why an answer was not used.
+var errOverruled = errors.New("it disagrees with a plugin that is trusted more")
+
+// overrule waits for the one that is trusted more than the one that answered, and returns whose verdict stands if they
+// differ: the primary's against a canary's; the fallback's, or in a probation the old primary's, against that of a primary
+// on trial.
+func (rd *round[C, R]) overrule(ctx context.Context, r *Route[C], used *lane[C, R], v *view[C], limit time.Duration) *lane[C, R] {
+	var trusted *entry[C]
+	switch {
+	case used.attempt.position == Canary:
+		trusted = v.primary
+	case used.attempt.position != Primary || !r.opts.OnTrial(used.attempt.entry.id):
+		return used
+	case v.fallback != nil:
+		trusted = v.fallback
+	default:
+		trusted = v.warm
+	}
+	l := rd.after(ctx, trusted, limit)
 	if l == nil || l.out.err != nil || used.out.answer != nil {
 		return used
 	}

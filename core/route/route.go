@@ -19,6 +19,9 @@ type Options struct {
 	QueueLen    int           // of one target: shadow requests or writes; 0 is 1,024
 	QueueBytes  int64         // of one target, by Request.Size; 0 is 64 MiB
 	KeepCompare int           // entries of the comparison log; 0 is 1,024
+	// OnTrial reports that a target still has to prove itself, as the new plugin of a migration does: against a plugin that
+	// has, its verdict never stands. It is called often and without locks of the route. nil: nobody is.
+	OnTrial func(ID) bool
 }
 
 func (o Options) withDefaults() Options {
@@ -34,6 +37,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QueueBytes <= 0 {
 		o.QueueBytes = 64 << 20
+	}
+	if o.OnTrial == nil {
+		o.OnTrial = func(ID) bool { return false }
 	}
 	if o.KeepCompare <= 0 {
 		o.KeepCompare = 1024
@@ -145,12 +151,15 @@ func (r *Route[C]) Release() {
 }
 
 // Quiesce waits until nothing is in flight on the route; it is meant for a held route. Queued shadow requests are
-// waited for too, because a shadow of an engine has an order to keep.
+// waited for too, because a shadow of an engine has an order to keep. A target that let the time of a write pass is not: a
+// plugin that hangs must not keep the route from leaving it, and one that stays does its writes in its own order anyway.
 func (r *Route[C]) Quiesce(ctx context.Context) error {
 	r.mu.Lock()
 	all := make([]*entry[C], 0, len(r.entries))
 	for _, e := range r.entries {
-		all = append(all, e)
+		if e.overdue == 0 {
+			all = append(all, e)
+		}
 	}
 	r.mu.Unlock()
 	for _, e := range all {

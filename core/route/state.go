@@ -70,8 +70,8 @@ func (r *Route[C]) Promote() error {
 	return nil
 }
 
-// answered notes that a call got an answer; position is where it came from.
-func (r *Route[C]) answered(v *view[C], p Position, primaryMissed bool) {
+// answered notes that a call got an answer; position is where it came from, and said what those before it said.
+func (r *Route[C]) answered(v *view[C], p Position, primaryMissed bool, said string) {
 	r.mu.Lock()
 	quiet := !r.broken && !primaryMissed && r.misses == 0
 	r.mu.Unlock()
@@ -79,7 +79,7 @@ func (r *Route[C]) answered(v *view[C], p Position, primaryMissed bool) {
 		return
 	}
 	fell := false
-	r.change(reasonFor(p, primaryMissed), func() {
+	r.change(reasonFor(p, primaryMissed, said), func() {
 		r.broken = false
 		if v.serial != r.serial || r.fallen {
 			return // the positions are others by now
@@ -98,11 +98,47 @@ func (r *Route[C]) answered(v *view[C], p Position, primaryMissed bool) {
 	}
 }
 
-func reasonFor(p Position, primaryMissed bool) string {
+func reasonFor(p Position, primaryMissed bool, said string) string {
 	if p == Fallback && primaryMissed {
-		return "primary gave no answer, fallback did"
+		reason := "primary gave no good answer, fallback did"
+		if said != "" {
+			reason += ": " + said
+		}
+		return reason
 	}
 	return string(p) + " answered"
+}
+
+// overthrow lets the fallback answer instead of a primary that is not believed any more. In a probation it is the swap that
+// goes back.
+func (r *Route[C]) overthrow(e *entry[C], reason string) {
+	fell := false
+	r.change(reason, func() {
+		primary := r.pos.Primary != nil && r.pos.Primary.ID() == e.id
+		if !primary || r.fallen || r.pos.Probation || r.pos.Fallback == nil || r.entry(r.pos.Fallback).detached {
+			return
+		}
+		r.fallen, fell = true, true
+	})
+	if fell {
+		r.signal()
+	}
+}
+
+// Distrust tells the route that what a target answered was false, which its caller found out by other means. A target that
+// does not answer by default is detached; a primary on trial with a fallback is fallen back from; both are alarmed.
+func (r *Route[C]) Distrust(id ID, reason string) {
+	r.mu.Lock()
+	e := r.entries[id]
+	position := r.placeOf(id)
+	r.mu.Unlock()
+	if e == nil || position == "" {
+		return
+	}
+	if r.opts.OnTrial(id) {
+		r.overthrow(e, id.String()+": "+reason)
+	}
+	r.detach(e, position, reason)
 }
 
 // unanswered notes that a call got no answer from anyone.

@@ -52,7 +52,7 @@ func (s *Stream[C, E, O]) begin(t turn[C]) *Session[E, O] {
 	s.current, s.signs = sess, &signs{last: time.Now()}
 	var first sync.Once
 	s.onOrder = func(started time.Time) {
-		first.Do(func() { s.route.answered(t.view, t.attempt.position, t.missed) })
+		first.Do(func() { s.route.answered(t.view, t.attempt.position, t.missed, "") })
 		s.route.record(t.attempt.entry, t.attempt.position, started, nil, false)
 	}
 	s.mu.Unlock()

@@ -47,7 +47,8 @@ func (w *Writer[C]) Route() *Route[C] { return w.route }
 
 // Write gives one write to every plugin of the route and returns the answer of the position chosen for the slot; when
 // that one gives no answer within its share, the answer that the next position gave to the same write. When a canary
-// answers, it waits for the primary, within its share: if the two disagree, the primary's verdict stands. In probation it
+// answers, it waits for the primary, within its share: if the two disagree, the primary's verdict stands. When a primary on
+// trial answers, it waits for the fallback, or the warm old primary, in the same way. In probation it
 // waits for the warm old primary, within the fallback's share, and returns ErrDisputed when the two disagree. do runs
 // after the caller has left, too, with the values of its context.
 func Write[C, R any](ctx context.Context, w *Writer[C], req Request, do func(context.Context, C) (R, error), opts Opts[R]) (R, error) {
@@ -130,7 +131,8 @@ func Ask[C, R any](ctx context.Context, w *Writer[C], req Request, do func(conte
 		reply, answer, err := askInLane(ctx, r, a, a.percent*budget/100, do, opts)
 		asked = append(asked, a.entry)
 		if err == nil {
-			r.answered(v, a.position, v.missedPrimary(asked, a.entry))
+			r.answered(v, a.position, v.missedPrimary(asked, a.entry), said.text())
+			req.tell(a.entry.id)
 			return reply, answer
 		}
 		if ctx.Err() != nil {

@@ -198,3 +198,17 @@ func (n *Node) SafeBlocks() (hashes []chain.Hash, err error) {
 	}
 	return hashes, nil
 }
+
+// Chain reads the disk of a stopped node: the headers of its canonical blocks, from height 1 to the head.
+func (n *Node) Chain() (headers []chain.Header, err error) {
+	s, err := store.Open(store.Options{Dir: n.Dir})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close() //nolint:errcheck // only read
+	blocks, err := canonical(s)
+	for _, b := range blocks {
+		headers = append(headers, b.Header)
+	}
+	return headers, err
+}

@@ -21,6 +21,7 @@ var (
 	slots       = flag.Int("devnet.slots", 6, "slots of each length in which the time to a notarized block is measured")
 	hostileFor  = flag.Duration("devnet.hostile", 4*time.Second, "how long each attack of hostile peers lasts")
 	everyMoment = flag.Bool("devnet.everymoment", false, "kill the node on both sides of every record of the swap journal")
+	everyLie    = flag.Bool("devnet.everylie", false, "let the candidate of a migration tell every lie in every place")
 	folder      = flag.String("devnet.folder", "", "where to build the programs; they stay there, so that the next run links only what changed")
 	idle        = flag.Duration("devnet.idle", 6*time.Second, "how long to look at memory and idle CPU")
 )

@@ -50,26 +50,30 @@ func (w *wallet) nonce() uint64 {
 // send sends a dynamic-fee transaction and gives its hash.
 func (w *wallet) send(nonce uint64, to *common.Address, value int64, data []byte) common.Hash {
 	w.t.Helper()
-	ctx := w.t.Context()
+	hash, err := w.trySend(w.t.Context(), nonce, to, value, data...)
+	if err != nil {
+		w.t.Fatalf("send with nonce %d: %v", nonce, err)
+	}
+	return hash
+}
+
+func (w *wallet) trySend(ctx context.Context, nonce uint64, to *common.Address, value int64, data ...byte) (common.Hash, error) {
 	tip, err := w.SuggestGasTipCap(ctx)
 	if err != nil {
-		w.t.Fatal(err)
+		return common.Hash{}, err
 	}
 	head, err := w.HeaderByNumber(ctx, nil)
 	if err != nil {
-		w.t.Fatal(err)
+		return common.Hash{}, err
 	}
 	tx, err := types.SignNewTx(w.key, w.signer, &types.DynamicFeeTx{
 		ChainID: big.NewInt(spec.DevChainID), Nonce: nonce, GasTipCap: tip, GasFeeCap: new(big.Int).Add(tip, new(big.Int).Mul(head.BaseFee, big.NewInt(2))),
 		Gas: 200_000, To: to, Value: big.NewInt(value), Data: data,
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		return common.Hash{}, err
 	}
-	if err := w.SendTransaction(ctx, tx); err != nil {
-		w.t.Fatalf("send with nonce %d: %v", nonce, err)
-	}
-	return tx.Hash()
+	return tx.Hash(), w.SendTransaction(ctx, tx)
 }
 
 // mined waits for a successful receipt.
