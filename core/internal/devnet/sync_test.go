@@ -3,6 +3,8 @@ package devnet_test
 import (
 	"flag"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +48,8 @@ type course struct {
 	stages map[string]int // how often each was seen
 	engine time.Duration  // CPU that it used
 	node   time.Duration
+	peers  time.Duration            // CPU of this process, which serves and watches
+	orders map[string]time.Duration // that the engine had an order of the node, by kind
 }
 
 func (c course) rate() float64 { return float64(c.blocks) / c.took.Seconds() }
@@ -59,17 +63,17 @@ func watchSync(t *testing.T, n *devnet.Node, h *history) course {
 	goal := h.tip.Header.Height - behind
 	var first chain.Height
 	var from time.Time
-	var before map[string]time.Duration
+	var before, orders map[string]time.Duration
 	n.Until("sync", 20*time.Minute, func() bool {
 		s, ok := n.TryStatus()
 		if !ok || s.Head.Height == 0 {
 			return false
 		}
 		if from.IsZero() {
-			first, from, before = s.Head.Height, time.Now(), cpu(n)
+			first, from, before, orders = s.Head.Height, time.Now(), cpu(n), engineOrders(n)
 		}
 		c.stages[s.Sync.Stage]++
-		pause(t.Context(), 20*time.Millisecond)
+		pause(t.Context(), 100*time.Millisecond) // a status costs the node some milliseconds
 		if s.Head.Height < goal {
 			return false
 		}
@@ -77,13 +81,30 @@ func watchSync(t *testing.T, n *devnet.Node, h *history) course {
 		return true
 	})
 	after := cpu(n)
-	c.engine, c.node = after["engine"]-before["engine"], after["node"]-before["node"]
+	c.engine, c.node, c.peers = after["engine"]-before["engine"], after["node"]-before["node"], after["peers"]-before["peers"]
+	c.orders = engineOrders(n)
+	for kind := range c.orders {
+		c.orders[kind] -= orders[kind]
+	}
 	return c
 }
 
-// cpu is what the node's processes have used.
+// engineOrders is how long the engine has had orders of the node, by kind.
+func engineOrders(n *devnet.Node) map[string]time.Duration {
+	out := map[string]time.Duration{}
+	for _, kind := range []string{"import", "forkchoice"} {
+		seconds := n.Metric("alys_engine_duration_seconds_sum", fmt.Sprintf("call=%q", kind))
+		out[kind] = time.Duration(seconds * float64(time.Second))
+	}
+	return out
+}
+
+// cpu is what the node's processes, and this one, have used.
 func cpu(n *devnet.Node) map[string]time.Duration {
 	out := map[string]time.Duration{}
+	if self, err := devnet.ReadProcess(os.Getpid()); err == nil {
+		out["peers"] = self.CPU
+	}
 	for _, p := range n.Processes() {
 		kind, _, _ := strings.Cut(p.Name, ".")
 		if p.PID == n.PID() {
@@ -162,12 +183,18 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 }
 
 // show prints a row. CPU tells more than the rate where peers and node share the machine: it is taken by whoever needs it.
+// What is left of the time beside the engine's orders is when the engine waited for the node.
 func show(t *testing.T, name string, c, bare course) {
 	t.Helper()
-	of := func(used time.Duration) string {
-		return fmt.Sprintf("%.2f cores, %.2f ms a block", used.Seconds()/c.took.Seconds(), 1000*used.Seconds()/float64(c.blocks))
+	share := func(d time.Duration) float64 { return 100 * d.Seconds() / c.took.Seconds() }
+	t.Logf("%-46s %7.0f blocks/s, %.2f of bare", name, c.rate(), c.rate()/bare.rate())
+	cost := func(d time.Duration) float64 { return 1000 * d.Seconds() / float64(c.blocks) }
+	t.Logf("%-46s CPU ms a block: engine %.2f, node %.2f, peers %.2f; %.2f cores of %d", "", cost(c.engine), cost(c.node), cost(c.peers),
+		(c.engine+c.node+c.peers).Seconds()/c.took.Seconds(), runtime.NumCPU())
+	if len(c.orders) > 0 {
+		i, f := share(c.orders["import"]), share(c.orders["forkchoice"])
+		t.Logf("%-46s the engine's time: import %.0f %%, fork choice %.0f %%, waiting for the node %.0f %%; stages seen %v", "", i, f, 100-i-f, c.stages)
 	}
-	t.Logf("%-46s %7.0f blocks/s, %.2f of bare; engine %s; node %s; seen %v", name, c.rate(), c.rate()/bare.rate(), of(c.engine), of(c.node), c.stages)
 }
 
 func measure(t *testing.T, h, other *history, r row) course {
