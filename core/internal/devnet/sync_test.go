@@ -121,10 +121,12 @@ type row struct {
 	strategy string
 	peers    []vice
 	rtt      time.Duration
-	limit    int // blocks a second that a peer serves; 0: as fast as it can
+	limit    int  // blocks a second that a peer serves; 0: as fast as it can
+	unscored bool // the strategy asks all peers alike; of parallel
 }
 
-// rows are pairs: each of the strategy parallel comes after the same one of sequential.
+// rows are pairs: each of the strategy parallel comes after the same one of sequential. Where peers are bad a third has
+// parallel without its scores.
 func rows() []row {
 	var out []row
 	add := func(name string, r row) {
@@ -142,7 +144,10 @@ func rows() []row {
 	six := []vice{good, good, good, good, good, good}
 	add(", 6 peers of 100 blocks/s", row{peers: six, limit: 100})
 	for _, v := range []vice{slow, lying, withholding, truncating, wrongChain} {
-		add(fmt.Sprintf(", 2 of 6 %s", v), row{peers: []vice{v, v, good, good, good, good}})
+		bad := row{peers: []vice{v, v, good, good, good, good}}
+		add(fmt.Sprintf(", 2 of 6 %s", v), bad)
+		bad.name, bad.strategy, bad.unscored = fmt.Sprintf("parallel, 2 of 6 %s, scoring off", v), "parallel", true
+		out = append(out, bad)
 	}
 	return out
 }
@@ -164,6 +169,7 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 		other := signedHistory(t, binaries, min(load.blocks, 600), 1, federationSize) // of the peers on a wrong chain
 		bare := h.bare(binaries, 64)
 		show(t, load.name+", bare engine", bare, bare)
+		showVerification(t, h, load.name, bare)
 		sequential := 0.0
 		for _, r := range rows() {
 			name := load.name + ", " + r.name
@@ -183,7 +189,8 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 }
 
 // show prints a row. CPU tells more than the rate where peers and node share the machine: it is taken by whoever needs it.
-// What is left of the time beside the engine's orders is when the engine waited for the node.
+// What is left of the time beside the engine's orders is when the engine waited for the node; an order counts when it ends, so
+// that a short course may have more than all of it.
 func show(t *testing.T, name string, c, bare course) {
 	t.Helper()
 	share := func(d time.Duration) float64 { return 100 * d.Seconds() / c.took.Seconds() }
@@ -212,6 +219,9 @@ func measure(t *testing.T, h, other *history, r row) course {
 		addresses = append(addresses, address)
 	}
 	n := follower(t, h, r.strategy, addresses)
+	if r.unscored {
+		n.Edit("command = \"alys-sync-parallel\"", "command = \"alys-sync-parallel\"\n  config {\n    scoring = false\n  }")
+	}
 	c := watchSync(t, n, h)
 	n.Stop()
 	return c
