@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -84,6 +85,7 @@ type Options struct {
 	Publish  func(syncer.Event)       // to the strategy that has the wheel; must not block
 	Log      hclog.Logger
 	Now      func() time.Time // nil: time.Now
+	Workers  int              // goroutines that verify bodies; 0: one a processor
 }
 
 // Follower carries out orders. Its methods may be called from any goroutine.
@@ -131,6 +133,9 @@ func New(o Options) *Follower {
 	}
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
+	}
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	f := &Follower{

@@ -3,7 +3,6 @@ package follow
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -78,10 +77,9 @@ func (f *Follower) verify(b *batch) bool {
 
 // bodies checks that every body is its header's.
 func (f *Follower) bodies(blocks []*block.Block) error {
-	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
-	wrong := make(chan error, workers)
-	for part := range slices.Chunk(blocks, (len(blocks)+workers-1)/workers) {
+	wrong := make(chan error, f.opt.Workers)
+	for part := range slices.Chunk(blocks, (len(blocks)+f.opt.Workers-1)/f.opt.Workers) {
 		wg.Go(func() {
 			for _, b := range part {
 				if err := f.opt.Check(b); err != nil {

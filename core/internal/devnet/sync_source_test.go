@@ -3,6 +3,7 @@ package devnet_test
 import (
 	"fmt"
 	"math/big"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -186,6 +187,8 @@ func (h *history) bare(bin devnet.Binaries, run int) course {
 	e := p.Client.Engine()
 	before, err := devnet.ReadProcess(p.Pid)
 	check(h.t, err)
+	self, err := devnet.ReadProcess(os.Getpid())
+	check(h.t, err)
 	start := time.Now()
 	for rest := blocks; len(rest) > 0; {
 		n := min(run, len(rest))
@@ -201,7 +204,9 @@ func (h *history) bare(bin devnet.Binaries, run int) course {
 	took := time.Since(start)
 	after, err := devnet.ReadProcess(p.Pid)
 	check(h.t, err)
-	return course{blocks: h.tip.Header.Height, took: took, engine: after.CPU - before.CPU}
+	loop, err := devnet.ReadProcess(os.Getpid())
+	check(h.t, err)
+	return course{blocks: h.tip.Header.Height, took: took, engine: after.CPU - before.CPU, node: loop.CPU - self.CPU}
 }
 
 func (h *history) String() string { return fmt.Sprintf("%d blocks", h.tip.Header.Height) }

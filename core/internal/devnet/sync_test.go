@@ -3,6 +3,8 @@ package devnet_test
 import (
 	"flag"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +48,8 @@ type course struct {
 	stages map[string]int // how often each was seen
 	engine time.Duration  // CPU that it used
 	node   time.Duration
+	peers  time.Duration            // CPU of this process, which serves and watches
+	orders map[string]time.Duration // that the engine had an order of the node, by kind
 }
 
 func (c course) rate() float64 { return float64(c.blocks) / c.took.Seconds() }
@@ -59,17 +63,17 @@ func watchSync(t *testing.T, n *devnet.Node, h *history) course {
 	goal := h.tip.Header.Height - behind
 	var first chain.Height
 	var from time.Time
-	var before map[string]time.Duration
+	var before, orders map[string]time.Duration
 	n.Until("sync", 20*time.Minute, func() bool {
 		s, ok := n.TryStatus()
 		if !ok || s.Head.Height == 0 {
 			return false
 		}
 		if from.IsZero() {
-			first, from, before = s.Head.Height, time.Now(), cpu(n)
+			first, from, before, orders = s.Head.Height, time.Now(), cpu(n), engineOrders(n)
 		}
 		c.stages[s.Sync.Stage]++
-		pause(t.Context(), 20*time.Millisecond)
+		pause(t.Context(), 100*time.Millisecond) // a status costs the node some milliseconds
 		if s.Head.Height < goal {
 			return false
 		}
@@ -77,13 +81,30 @@ func watchSync(t *testing.T, n *devnet.Node, h *history) course {
 		return true
 	})
 	after := cpu(n)
-	c.engine, c.node = after["engine"]-before["engine"], after["node"]-before["node"]
+	c.engine, c.node, c.peers = after["engine"]-before["engine"], after["node"]-before["node"], after["peers"]-before["peers"]
+	c.orders = engineOrders(n)
+	for kind := range c.orders {
+		c.orders[kind] -= orders[kind]
+	}
 	return c
 }
 
-// cpu is what the node's processes have used.
+// engineOrders is how long the engine has had orders of the node, by kind.
+func engineOrders(n *devnet.Node) map[string]time.Duration {
+	out := map[string]time.Duration{}
+	for _, kind := range []string{"import", "forkchoice"} {
+		seconds := n.Metric("alys_engine_duration_seconds_sum", fmt.Sprintf("call=%q", kind))
+		out[kind] = time.Duration(seconds * float64(time.Second))
+	}
+	return out
+}
+
+// cpu is what the node's processes, and this one, have used.
 func cpu(n *devnet.Node) map[string]time.Duration {
 	out := map[string]time.Duration{}
+	if self, err := devnet.ReadProcess(os.Getpid()); err == nil {
+		out["peers"] = self.CPU
+	}
 	for _, p := range n.Processes() {
 		kind, _, _ := strings.Cut(p.Name, ".")
 		if p.PID == n.PID() {
@@ -100,10 +121,12 @@ type row struct {
 	strategy string
 	peers    []vice
 	rtt      time.Duration
-	limit    int // blocks a second that a peer serves; 0: as fast as it can
+	limit    int  // blocks a second that a peer serves; 0: as fast as it can
+	unscored bool // the strategy asks all peers alike; of parallel
 }
 
-// rows are pairs: each of the strategy parallel comes after the same one of sequential.
+// rows are pairs: each of the strategy parallel comes after the same one of sequential. Where peers are bad a third has
+// parallel without its scores.
 func rows() []row {
 	var out []row
 	add := func(name string, r row) {
@@ -121,7 +144,10 @@ func rows() []row {
 	six := []vice{good, good, good, good, good, good}
 	add(", 6 peers of 100 blocks/s", row{peers: six, limit: 100})
 	for _, v := range []vice{slow, lying, withholding, truncating, wrongChain} {
-		add(fmt.Sprintf(", 2 of 6 %s", v), row{peers: []vice{v, v, good, good, good, good}})
+		bad := row{peers: []vice{v, v, good, good, good, good}}
+		add(fmt.Sprintf(", 2 of 6 %s", v), bad)
+		bad.name, bad.strategy, bad.unscored = fmt.Sprintf("parallel, 2 of 6 %s, scoring off", v), "parallel", true
+		out = append(out, bad)
 	}
 	return out
 }
@@ -143,6 +169,7 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 		other := signedHistory(t, binaries, min(load.blocks, 600), 1, federationSize) // of the peers on a wrong chain
 		bare := h.bare(binaries, 64)
 		show(t, load.name+", bare engine", bare, bare)
+		showVerification(t, h, load.name, bare)
 		sequential := 0.0
 		for _, r := range rows() {
 			name := load.name + ", " + r.name
@@ -162,12 +189,19 @@ func TestEndToEndSyncAgainstTheBareEngine(t *testing.T) {
 }
 
 // show prints a row. CPU tells more than the rate where peers and node share the machine: it is taken by whoever needs it.
+// What is left of the time beside the engine's orders is when the engine waited for the node; an order counts when it ends, so
+// that a short course may have more than all of it.
 func show(t *testing.T, name string, c, bare course) {
 	t.Helper()
-	of := func(used time.Duration) string {
-		return fmt.Sprintf("%.2f cores, %.2f ms a block", used.Seconds()/c.took.Seconds(), 1000*used.Seconds()/float64(c.blocks))
+	share := func(d time.Duration) float64 { return 100 * d.Seconds() / c.took.Seconds() }
+	t.Logf("%-46s %7.0f blocks/s, %.2f of bare", name, c.rate(), c.rate()/bare.rate())
+	cost := func(d time.Duration) float64 { return 1000 * d.Seconds() / float64(c.blocks) }
+	t.Logf("%-46s CPU ms a block: engine %.2f, node %.2f, peers %.2f; %.2f cores of %d", "", cost(c.engine), cost(c.node), cost(c.peers),
+		(c.engine+c.node+c.peers).Seconds()/c.took.Seconds(), runtime.NumCPU())
+	if len(c.orders) > 0 {
+		i, f := share(c.orders["import"]), share(c.orders["forkchoice"])
+		t.Logf("%-46s the engine's time: import %.0f %%, fork choice %.0f %%, waiting for the node %.0f %%; stages seen %v", "", i, f, 100-i-f, c.stages)
 	}
-	t.Logf("%-46s %7.0f blocks/s, %.2f of bare; engine %s; node %s; seen %v", name, c.rate(), c.rate()/bare.rate(), of(c.engine), of(c.node), c.stages)
 }
 
 func measure(t *testing.T, h, other *history, r row) course {
@@ -185,6 +219,9 @@ func measure(t *testing.T, h, other *history, r row) course {
 		addresses = append(addresses, address)
 	}
 	n := follower(t, h, r.strategy, addresses)
+	if r.unscored {
+		n.Edit("command = \"alys-sync-parallel\"", "command = \"alys-sync-parallel\"\n  config {\n    scoring = false\n  }")
+	}
 	c := watchSync(t, n, h)
 	n.Stop()
 	return c

@@ -33,7 +33,7 @@ func TestValidateNamesTheAttribute(t *testing.T) {
 		}
 	}
 	p := &parallel{}
-	if err := p.Configure(t.Context(), lifecycle.Config{JSON: []byte(`{"max_batch":7,"window":2097152,"hedge":false}`)}); err != nil {
+	if err := p.Configure(t.Context(), lifecycle.Config{JSON: []byte(`{"max_batch":7,"window":2097152,"hedge":false,"scoring":false}`)}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := *p.settings.Load(), (settings{MaxBatch: 7, BatchesPerPeer: 2, Window: 2 << 20}); got != want {
@@ -51,6 +51,6 @@ func TestBlackBox(t *testing.T) {
 	blackboxtest.Run(t, blackboxtest.Options{
 		Path:       plugintest.Build(t, "github.com/alys-node/alys/plugins/sync/parallel"),
 		Kind:       lifecycle.Sync,
-		ConfigJSON: []byte(`{"max_batch":512,"batches_per_peer":2,"window":67108864,"hedge":true}`),
+		ConfigJSON: []byte(`{"max_batch":512,"batches_per_peer":2,"window":67108864,"hedge":true,"scoring":true}`),
 	})
 }

@@ -39,6 +39,7 @@ func (*parallel) Schema() schema.Block {
 			{Name: "batches_per_peer", Type: schema.Number, Default: "2", Doc: "Batches of one peer that are under way at once, 1 to 16."},
 			{Name: "window", Type: schema.Size, Default: `"64MiB"`, Doc: "Bytes that are asked for or downloaded, and not imported, at least 1MiB."},
 			{Name: "hedge", Type: schema.Bool, Default: "true", Doc: "Ask a second peer where a slow one holds everything up."},
+			{Name: "scoring", Type: schema.Bool, Default: "true", Doc: "Prefer peers by measured latency, throughput and reliability; false: all are asked alike."},
 		},
 	}
 }
@@ -49,6 +50,7 @@ type settings struct {
 	BatchesPerPeer int    `json:"batches_per_peer"`
 	Window         uint64 `json:"window"` // bytes
 	Hedge          bool   `json:"hedge"`
+	Scoring        bool   `json:"scoring"`
 }
 
 // maxRange is the most that an order may name (syncer.Assign).
@@ -56,7 +58,7 @@ const maxRange = 1024
 
 // defaults are used where the host does not apply the schema's, in a test for instance.
 func defaults() settings {
-	return settings{MaxBatch: 512, BatchesPerPeer: 2, Window: 64 << 20, Hedge: true}
+	return settings{MaxBatch: 512, BatchesPerPeer: 2, Window: 64 << 20, Hedge: true, Scoring: true}
 }
 
 func read(c lifecycle.Config) (settings, diag.Diagnostics) {

@@ -15,6 +15,7 @@ type standing struct {
 	failures    uint      // in a row
 	notBefore   time.Time // not asked earlier, after failures
 	lied        bool      // provably; asked only where nobody else can be
+	unscored    bool      // nothing that was measured counts: it is asked as all are
 }
 
 // How fast an opinion moves, and what it begins with.
@@ -27,9 +28,9 @@ const (
 	assumedLatency = 100 * time.Millisecond
 )
 
-func newStanding(p syncer.Peer) *standing {
-	s := &standing{Peer: p, reliability: firstOpinion}
-	if n := p.Served + p.Failed; n > 0 {
+func newStanding(p syncer.Peer, scored bool) *standing {
+	s := &standing{Peer: p, reliability: firstOpinion, unscored: !scored}
+	if n := p.Served + p.Failed; scored && n > 0 {
 		// The host's experience of the last hour counts as a few batches do.
 		s.reliability = (firstOpinion*4 + float64(p.Served)) / float64(4+n)
 	}
@@ -39,6 +40,8 @@ func newStanding(p syncer.Peer) *standing {
 // speed is the bytes a second that the peer is expected to deliver.
 func (s *standing) speed() float64 {
 	switch {
+	case s.unscored:
+		return assumedRate
 	case s.rate > 0:
 		return s.rate
 	case s.BytesPerSecond > 0:
@@ -48,7 +51,7 @@ func (s *standing) speed() float64 {
 }
 
 func (s *standing) latency() time.Duration {
-	if s.LatencyMillis == 0 {
+	if s.unscored || s.LatencyMillis == 0 {
 		return assumedLatency
 	}
 	return time.Duration(s.LatencyMillis) * time.Millisecond
@@ -56,6 +59,9 @@ func (s *standing) latency() time.Duration {
 
 // delivered notes a batch that arrived.
 func (s *standing) delivered(b syncer.Batch) {
+	if s.unscored {
+		return
+	}
 	s.failures, s.notBefore = 0, time.Time{}
 	s.reliability += weight * (1 - s.reliability)
 	if b.Millis == 0 || b.Bytes == 0 {
@@ -71,6 +77,9 @@ func (s *standing) delivered(b syncer.Batch) {
 
 // failed notes a batch that did not. One failure is an accident; after more the peer is left alone for a while.
 func (s *standing) failed(blame bool, now time.Time) {
+	if s.unscored {
+		return
+	}
 	s.lied = s.lied || blame
 	s.reliability -= weight * s.reliability
 	if s.failures > 0 {

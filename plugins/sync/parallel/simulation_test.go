@@ -289,14 +289,24 @@ func TestAThirdOfThePeersIsBad(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			healthy := newSim(t, 1, 20_000, many(6, func(int) *simPeer { return good(2 * mib) })...).run()
-			s := newSim(t, 1, 20_000, many(9, func(i int) *simPeer {
-				if i%3 == 0 {
-					return test.bad()
-				}
-				return good(2 * mib)
-			})...)
+			thirdBad := func() *sim {
+				return newSim(t, 1, 20_000, many(9, func(i int) *simPeer {
+					if i%3 == 0 {
+						return test.bad()
+					}
+					return good(2 * mib)
+				})...)
+			}
+			s := thirdBad()
 			took := s.run()
 			t.Logf("%s with bad peers, %s without, %d hedges, %d heights wasted", took, healthy, s.hedges, s.wasted)
+			blind := thirdBad()
+			blind.v.Scoring = false
+			if unscored := blind.run(); unscored*105/100 < took {
+				t.Errorf("%s where peers are scored, %s where all are asked alike", took, unscored)
+			} else {
+				t.Logf("%s where all are asked alike", unscored)
+			}
 			if took > healthy*16/10 {
 				t.Errorf("%s with bad peers, %s without (%d hedges, %d heights wasted)", took, healthy, s.hedges, s.wasted)
 			}

@@ -53,7 +53,7 @@ func (v *view) see(e syncer.Event, now time.Time) {
 	case e.Snapshot != nil:
 		v.begun, v.cursor, v.target = true, e.Snapshot.Cursor, e.Snapshot.Target
 		for _, p := range e.Snapshot.Peers {
-			v.peers[p.ID] = newStanding(p)
+			v.peers[p.ID] = newStanding(p, v.Scoring)
 		}
 		for _, b := range e.Snapshot.Batches {
 			v.lastID = max(v.lastID, b.ID)
@@ -64,7 +64,7 @@ func (v *view) see(e syncer.Event, now time.Time) {
 		if known := v.peers[e.Peer.ID]; known != nil {
 			known.Peer = *e.Peer
 		} else {
-			v.peers[e.Peer.ID] = newStanding(*e.Peer)
+			v.peers[e.Peer.ID] = newStanding(*e.Peer, v.Scoring)
 		}
 	case e.Batch != nil:
 		v.seeBatch(*e.Batch, now)
