@@ -248,6 +248,7 @@ func foundOut(t *testing.T, n *devnet.Node, l lie, place string) time.Duration {
 			found = r
 		case migrate.RecordRolledBack:
 			over = r
+		default:
 		}
 	}
 	if !strings.Contains(found.Reason, l.reason[place]) {
