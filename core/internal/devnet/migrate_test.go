@@ -83,7 +83,7 @@ func lies() []lie {
 		{name: "valid", ci: "primary", reason: map[string]string{"canary": "answers differ", "primary": "disagree"}},
 		{name: "unmoved", ci: "shadow", reason: map[string]string{"shadow": "another head", "canary": "another head", "primary": "another head"}},
 		{name: "hang", ci: "primary", reason: map[string]string{"shadow": "in a row", "canary": "in a row", "primary": "deadline"}},
-		{name: "syncing", reason: map[string]string{"shadow": "engine is syncing", "canary": "in a row", "primary": "syncing"}},
+		{name: "syncing", reason: map[string]string{"shadow": "engine is syncing", "canary": "engine is syncing", "primary": "syncing"}},
 		{name: "crash", ci: "primary", reason: map[string]string{"shadow": "in a row", "canary": "in a row", "primary": ""}},
 		{name: "slow", ci: "shadow", slow: true, reason: map[string]string{"shadow": "latency", "canary": "latency"}},
 	}
