@@ -17,6 +17,10 @@
 // Deadlines are shares of the budget of a request: the primary has 40 %, the fallback 30 %. A canary has 30 % before the
 // primary, so that a canary that fails is answered by the primary in the same slot.
 //
+// Some targets are on trial (Options.OnTrial): a migration is bringing them in. Against a plugin that has proved itself their
+// verdict never stands: a writer that has the answer of a primary on trial waits for the fallback, or the warm old primary,
+// within its share, and on a disagreement uses that one's answer and falls back. So a newcomer that is wrong costs no request.
+//
 // Set flips all positions at once. A call works on the positions that it started with; Drain waits for such calls before
 // a generation is retired. Hold makes new calls wait, with their own deadline, until Release. No call fails because of
 // Set, Hold followed in time by Release, or Drain.

@@ -65,7 +65,7 @@ func TestLateFallbackStandsAgainstAPrimaryOnTrial(t *testing.T) {
 		if got, err := write(t, w, 1); got != "INVALID" || err != nil {
 			t.Errorf("answer %q, %v", got, err)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		if w.Route().State() != route.FallenBack || detached(w.Route()) != "b" {
 			t.Errorf("state %s, detached %q", w.Route().State(), detached(w.Route()))
@@ -120,12 +120,12 @@ func TestWriterTellsOfAShadowThatHangs(t *testing.T) {
 		if _, err := write(t, w, 1); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(1100 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond)
 		synctest.Wait()
 		if got := seen.comparisons(); got[route.Failed] != 1 {
 			t.Errorf("comparisons %v after the budget of 1s", got)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if got := seen.comparisons(); got[route.Failed] != 1 || len(got) != 1 {
 			t.Errorf("comparisons %v in the end", got)
@@ -141,7 +141,7 @@ func TestWriterTellsOfALateDisagreement(t *testing.T) {
 		if _, err := write(t, w, 1); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(4 * time.Second)
+		<-time.After(4 * time.Second)
 		synctest.Wait()
 		if got := seen.comparisons(); got[route.Failed] != 1 || got[route.Disagree] != 1 || detached(w.Route()) != "b" {
 			t.Errorf("comparisons %v, detached %q", got, detached(w.Route()))
@@ -185,13 +185,13 @@ func TestQuiesceDoesNotWaitForAPluginThatHangs(t *testing.T) {
 		if err := r.Quiesce(limited); err == nil {
 			t.Error("the shadow still has time, and was not waited for")
 		}
-		time.Sleep(700*time.Millisecond - time.Since(started)) // 1.1 s after the write began
+		<-time.After(700*time.Millisecond - time.Since(started)) // 1.1 s after the write began
 		again, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		if err := r.Quiesce(again); err != nil {
 			t.Errorf("after the time of the write: %v", err)
 		}
-		time.Sleep(31 * time.Second) // both writes have ended by now
+		<-time.After(31 * time.Second) // both writes have ended by now
 		if err := r.Quiesce(t.Context()); err != nil {
 			t.Error(err)
 		}
