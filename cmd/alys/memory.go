@@ -86,7 +86,7 @@ func readUse() use {
 		{Name: "/memory/classes/heap/released:bytes"},
 	}
 	metrics.Read(samples)
-	value := func(i int) int64 { return int64(samples[i].Value.Uint64()) } //nolint:gosec // bytes of one process
+	value := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
 	return use{live: value(0), other: max(0, value(1)-value(2)-value(3)-value(4)-value(5))}
 }
 

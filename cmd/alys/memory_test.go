@@ -90,7 +90,7 @@ func TestMemoryIsKeptAndTheCollectorRests(t *testing.T) {
 		churn(256 << 20)
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		if got := int64(m.Sys - m.HeapReleased); got > limitFor(base, readUse())+16<<20 { //nolint:gosec // bytes of one process
+		if got := int64(m.Sys - m.HeapReleased); got > limitFor(base, readUse())+16<<20 {
 			t.Errorf("%d MiB in use, the limit is %d MiB", got>>20, base>>20)
 		}
 	})
@@ -99,7 +99,7 @@ func TestMemoryIsKeptAndTheCollectorRests(t *testing.T) {
 	holding(t, base, func() {
 		until(t, "the limit is raised", func() bool { return debug.SetMemoryLimit(-1) >= alive.live })
 		const garbage = 512 << 20
-		if cycles := churn(garbage); cycles > 2*garbage/uint32(alive.live/2)+4 { //nolint:gosec // 96 MiB
+		if cycles := churn(garbage); cycles > 2*garbage/uint32(alive.live/2)+4 {
 			t.Errorf("%d collections for %d MiB of garbage with %d MiB alive", cycles, garbage>>20, alive.live>>20)
 		}
 		runtime.KeepAlive(live)

@@ -59,9 +59,13 @@ func TestAClockThatIsOffIsToldOnceAndWithWhatToDo(t *testing.T) {
 		{"a little off is right", true, []look{{alike(0, 0), ""}, {alike(time.Second, 2), ""}, {alike(-time.Second, 2), ""}}},
 		{"too few peers say nothing", true, []look{{network.Clocks{Peers: 1}, ""}}},
 		{"off and right again", true, []look{
-			{alike(0, 3), ""}, {alike(3*time.Second, 3), alarm + "3s behind the median of 3 configured peers"}, {alike(3*time.Second, 3), ""},
-			{alike(900*time.Millisecond, 3), ""}, {alike(1100*time.Millisecond, 3), ""}, // on the edge
-			{alike(400*time.Millisecond, 3), "the clock of this machine is right again"}, {alike(0, 3), ""},
+			{alike(0, 3), ""},
+			{alike(3*time.Second, 3), alarm + "3s behind the median of 3 configured peers"},
+			{alike(3*time.Second, 3), ""},
+			{alike(900*time.Millisecond, 3), ""},
+			{alike(1100*time.Millisecond, 3), ""}, // on the edge
+			{alike(400*time.Millisecond, 3), "the clock of this machine is right again"},
+			{alike(0, 3), ""},
 			{alike(-time.Hour, 3), alarm + "1h0m0s ahead of the median"},
 		}},
 		{"peers that leave prove nothing", true, []look{{alike(3*time.Second, 2), alarm}, {network.Clocks{Peers: 1}, ""}, {alike(3*time.Second, 2), ""}}},

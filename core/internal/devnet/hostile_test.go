@@ -27,8 +27,8 @@ import (
 )
 
 // hostileMemory is by how much a node may grow under any of the attacks. What arrives and what waits to be sent have 160 MB
-// between them; the rest is the collector's, which lets garbage grow to as much again.
-const hostileMemory = 512 << 20
+// between them; the collector lets garbage grow to half of that (cmd/alys/memory.go), and the rest is how far it is late.
+const hostileMemory = 384 << 20
 
 // assault is one way to harm a node.
 type assault struct {
