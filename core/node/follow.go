@@ -73,7 +73,8 @@ func (n *Node) carryTransactions(ctx context.Context, from, to chain.Height) err
 	if err := n.carrier.Collect(ctx, e); err != nil {
 		return err
 	}
-	n.carrier.Spread(ctx, n.standbyEngines()...)
+	// The one that serves now may have stood by when another one took them from the wallet.
+	n.carrier.Spread(ctx, append(n.standbyEngines(), e)...)
 	return nil
 }
 
