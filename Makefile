@@ -45,7 +45,7 @@ $(JS)/dist/alys-signer-js: $(JS)/package-lock.json $(JS)/build.mjs $(wildcard $(
 
 .PHONY: test
 test: deps build js geth ## everything that CI runs: all tests, and the races that matter
-	$(GO) test -shuffle=on -timeout 20m ./...
+	$(GO) test -shuffle=on -timeout 60m ./...
 	$(GO) test -race -short -shuffle=on -timeout 15m $(RACE)
 
 .PHONY: unit

@@ -85,7 +85,7 @@ func lies() []lie {
 		{name: "hang", ci: "primary", reason: map[string]string{"shadow": "in a row", "canary": "in a row", "primary": "deadline"}},
 		{name: "syncing", reason: map[string]string{"shadow": "engine is syncing", "canary": "engine is syncing", "primary": "syncing"}},
 		{name: "crash", ci: "primary", reason: map[string]string{"shadow": "in a row", "canary": "in a row", "primary": ""}},
-		{name: "slow", ci: "shadow", slow: true, reason: map[string]string{"shadow": "latency", "canary": "latency"}},
+		{name: "slow", slow: true, reason: map[string]string{"shadow": "latency", "canary": "latency"}},
 	}
 }
 
