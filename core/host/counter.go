@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/alys-node/alys/core/internal/durable"
 )
 
 // counter numbers the generations over the life of the data folder, also when several hosts share it.
@@ -64,5 +66,5 @@ func (c counter) write(n uint64) error {
 	if err := os.Rename(tmp.Name(), c.path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(c.path))
+	return durable.SyncDir(filepath.Dir(c.path))
 }

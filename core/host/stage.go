@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/alys-node/alys/core/internal/durable"
 )
 
 // Binary is a checked copy in the data folder: the only thing that the host executes.
@@ -173,7 +175,7 @@ func (s *stage) write(ctx context.Context, r io.Reader, d Digest) error {
 	if err := os.Rename(tmp.Name(), filepath.Join(s.dir, d.file())); err != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	return durable.SyncDir(s.dir)
 }
 
 // identify uses the change time, which nobody but the kernel sets.
@@ -183,15 +185,6 @@ func identify(info os.FileInfo) identity {
 		id.inode, id.changed = st.Ino, uint64(st.Ctim.Nano())
 	}
 	return id
-}
-
-// syncDir makes a rename inside dir survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Prune removes the copies that are neither named in keep (what the journal may start again) nor in use by an instance. A

@@ -13,6 +13,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/alys-node/alys/core/internal/durable"
 )
 
 // ErrIdentity means that the file of the peer identity cannot be used.
@@ -104,7 +106,7 @@ func writeNew(path string, content []byte) error {
 	if err := os.Link(tmp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 // replace puts content in place of a file, whole and durable or not at all.
@@ -116,7 +118,7 @@ func replace(path string, content []byte) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 // writeTemporary writes and syncs a file beside path that only its owner can read.
@@ -131,12 +133,4 @@ func writeTemporary(path string, content []byte) (string, error) {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

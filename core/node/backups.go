@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/internal/durable"
 	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/swap"
 )
@@ -67,7 +68,7 @@ func (b *backups) Make(ctx context.Context, reason string) (string, error) {
 	if err := b.fill(ctx, unfinished); err != nil {
 		return "", errors.Join(fmt.Errorf("make backup: %w", err), os.RemoveAll(unfinished))
 	}
-	if err := errors.Join(os.Rename(unfinished, path), syncFolder(b.dir)); err != nil {
+	if err := errors.Join(os.Rename(unfinished, path), durable.SyncDir(b.dir)); err != nil {
 		return "", fmt.Errorf("make backup: %w", err)
 	}
 	return path, b.prune()
@@ -108,29 +109,11 @@ func (b *backups) fill(ctx context.Context, dir string) error {
 	}
 	content[backupSums] = []byte(sums.String())
 	for name, raw := range content {
-		if err := writeDurably(filepath.Join(dir, name), raw); err != nil {
+		if err := durable.WriteNew(filepath.Join(dir, name), raw); err != nil {
 			return err
 		}
 	}
-	return syncFolder(dir)
-}
-
-// writeDurably writes a new file of ours alone.
-func writeDurably(path string, raw []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(dir)
 }
 
 // prune removes the oldest backups of ours above keep; their names begin with their time.

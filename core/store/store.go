@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/alys-node/alys/core/internal/durable"
 	"github.com/alys-node/alys/sdk/chain"
 )
 
@@ -113,11 +114,7 @@ func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	parent, err := os.Open(filepath.Dir(filepath.Clean(dir)))
-	if err != nil {
-		return err
-	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return durable.SyncDir(filepath.Dir(filepath.Clean(dir)))
 }
 
 func (s *Store) open() error {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/alys-node/alys/core/internal/durable"
 )
 
 // File is an open file. Its methods must not be called concurrently.
@@ -26,7 +28,7 @@ func Open(path string, format Format, each func(Entry) error) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", format.Name, err)
 	}
-	f := &File{format: format, path: path, file: file, syncDir: syncDir}
+	f := &File{format: format, path: path, file: file, syncDir: durable.SyncDir}
 	if err := f.read(each); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -132,14 +134,6 @@ func replaceFile(path string, content []byte) (*os.File, error) {
 		return nil, errors.Join(err, next.Close(), os.Remove(path+".new"))
 	}
 	return next, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Close closes the file. It is idempotent.

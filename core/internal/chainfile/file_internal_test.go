@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+
+	"github.com/alys-node/alys/core/internal/durable"
 )
 
 var (
@@ -40,7 +42,7 @@ func TestReplacementThatIsNotDurableRefusesRecords(t *testing.T) {
 	if replaced, err := f.Replace([][]byte{[]byte(`2`)}); !errors.Is(err, errDisk) || !replaced {
 		t.Errorf("replace: %v, %v", replaced, err)
 	}
-	f.syncDir = syncDir
+	f.syncDir = durable.SyncDir
 	if err := f.Append([]byte(`3`)); !errors.Is(err, errRefuses) {
 		t.Errorf("a record after it: %v", err)
 	}
