@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/alys-node/alys/core/admin"
 	"github.com/alys-node/alys/core/config"
@@ -27,16 +28,13 @@ func newMigrate(f *flags) *cobra.Command {
 			"decision is in the audit log with its numbers.",
 	}
 	cmd.AddCommand(
-		newMigratePlan(f), newMigrateStart(f), newMigrateStatus(f), newMigrateWatch(f), newMigratePause(f),
-		newMigrateWord(f, admin.MigrationResume, "Go on after a pause, or after the run held by itself"),
-		newMigrateApprove(f),
-		newMigrateWord(f, admin.MigrationAbort, "End the run and keep the route that is applied"),
-		newMigrateRollback(f),
-		newMigrateWord(f, admin.MigrationRelease, "Let alys.hcl decide about the role of a run that has ended"),
-		newMigrateEdit(f), newMigrateHistory(f),
-		newMigrateWord(f, admin.MigrationExplain, "Say gate by gate why the run is where it is"),
-		newMigrateVerify(f),
+		newMigratePlan(f), newMigrateStart(f), newMigrateWatch(f), newMigrateEdit(f), newMigrateVerify(f),
+		newMigrateQuestion(f, admin.MigrationStatus, "Show the last run of every migration, or of one", "  alys migrate status engine-v5 --json"),
+		newMigrateQuestion(f, admin.MigrationHistory, "Show every word and decision, from the audit log", "  alys migrate history engine-v5"),
 	)
+	for _, w := range migrationWords() {
+		cmd.AddCommand(newMigrateWord(f, w))
+	}
 	return cmd
 }
 
@@ -62,12 +60,58 @@ func (f *flags) printMigration(w io.Writer, a admin.MigrationResponse) error {
 	return err
 }
 
-// newMigrateWord is a command that takes a name and nothing else.
-func newMigrateWord(f *flags, ask, short string) *cobra.Command {
-	return &cobra.Command{
-		Use: ask + " NAME", Short: short, Example: "  alys migrate " + ask + " engine-v5", Args: oneMigration,
+// migrationWord is a command that only passes on what was said; flags, if not nil, adds to it.
+type migrationWord struct {
+	ask, short string
+	example    string // beside the name alone
+	flags      func(*pflag.FlagSet, *admin.MigrationRequest)
+}
+
+func migrationWords() []migrationWord {
+	return []migrationWord{
+		{admin.MigrationPause, "Let no step be left; what fails still goes back", " --reason weekend", func(fs *pflag.FlagSet, r *admin.MigrationRequest) {
+			fs.StringVar(&r.Reason, "reason", "", "why, for the log")
+			fs.BoolVar(&r.Hold, "hold", false, "keep the route on a failure, too, and wait for a human")
+		}},
+		{admin.MigrationResume, "Go on after a pause, or after the run held by itself", "", nil},
+		{admin.MigrationApprove, "Give the word that the run waits for", "", func(fs *pflag.FlagSet, r *admin.MigrationRequest) {
+			fs.BoolVar(&r.NoReturn, "allow-no-return", false, "accept that the next step makes the way back impossible")
+		}},
+		{admin.MigrationAbort, "End the run and keep the route that is applied", "", nil},
+		{admin.MigrationRollback, "Go back to the route at the start, by one change at the same head", "", func(fs *pflag.FlagSet, r *admin.MigrationRequest) {
+			fs.StringVar(&r.Reason, "reason", "", "why, for the log")
+		}},
+		{admin.MigrationRelease, "Let alys.hcl decide about the role of a run that has ended", "", nil},
+		{admin.MigrationExplain, "Say gate by gate why the run is where it is", "", nil},
+	}
+}
+
+func newMigrateWord(f *flags, w migrationWord) *cobra.Command {
+	r := admin.MigrationRequest{Ask: w.ask}
+	cmd := &cobra.Command{
+		Use: w.ask + " NAME", Short: w.short, Example: "  alys migrate " + w.ask + " engine-v5" + w.example, Args: oneMigration,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := f.askMigration(cmd, admin.MigrationRequest{Ask: ask, Name: args[0]})
+			r.Name = args[0]
+			_, err := f.askMigration(cmd, r)
+			return err
+		},
+	}
+	if w.flags != nil {
+		w.flags(cmd.Flags(), &r)
+	}
+	return cmd
+}
+
+// newMigrateQuestion is a command about all migrations, or one.
+func newMigrateQuestion(f *flags, ask, short, example string) *cobra.Command {
+	return &cobra.Command{
+		Use: ask + " [NAME]", Short: short, Example: example, Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r := admin.MigrationRequest{Ask: ask}
+			if len(args) > 0 {
+				r.Name = args[0]
+			}
+			_, err := f.askMigration(cmd, r)
 			return err
 		},
 	}
@@ -138,35 +182,6 @@ func newMigrateStart(f *flags) *cobra.Command {
 	return cmd
 }
 
-func newMigrateStatus(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use: "status [NAME]", Short: "Show the last run of every migration, or of one", Example: "  alys migrate status engine-v5 --json",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := f.askMigration(cmd, admin.MigrationRequest{Ask: admin.MigrationStatus, Name: first(args)})
-			return err
-		},
-	}
-}
-
-func newMigrateHistory(f *flags) *cobra.Command {
-	return &cobra.Command{
-		Use: "history [NAME]", Short: "Show every word and decision, from the audit log", Example: "  alys migrate history engine-v5",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := f.askMigration(cmd, admin.MigrationRequest{Ask: admin.MigrationHistory, Name: first(args)})
-			return err
-		},
-	}
-}
-
-func first(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
-}
-
 func newMigrateWatch(f *flags) *cobra.Command {
 	every := time.Second
 	cmd := &cobra.Command{
@@ -214,51 +229,6 @@ func runEnded(a admin.MigrationResponse) (bool, error) {
 		return false, fmt.Errorf("decode the node's answer: %w", err)
 	}
 	return node.MigrationEnded(e.Status.State), nil
-}
-
-func newMigratePause(f *flags) *cobra.Command {
-	r := admin.MigrationRequest{Ask: admin.MigrationPause}
-	cmd := &cobra.Command{
-		Use: "pause NAME", Short: "Let no step be left; what fails still goes back", Example: "  alys migrate pause engine-v5 --reason 'weekend'",
-		Args: oneMigration,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Name = args[0]
-			_, err := f.askMigration(cmd, r)
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for the log")
-	cmd.Flags().BoolVar(&r.Hold, "hold", false, "keep the route on a failure, too, and wait for a human")
-	return cmd
-}
-
-func newMigrateApprove(f *flags) *cobra.Command {
-	r := admin.MigrationRequest{Ask: admin.MigrationApprove}
-	cmd := &cobra.Command{
-		Use: "approve NAME", Short: "Give the word that the run waits for", Example: "  alys migrate approve engine-v5", Args: oneMigration,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Name = args[0]
-			_, err := f.askMigration(cmd, r)
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&r.NoReturn, "allow-no-return", false, "accept that the next step makes the way back impossible")
-	return cmd
-}
-
-func newMigrateRollback(f *flags) *cobra.Command {
-	r := admin.MigrationRequest{Ask: admin.MigrationRollback}
-	cmd := &cobra.Command{
-		Use: "rollback NAME", Short: "Go back to the route at the start, by one change at the same head", Example: "  alys migrate rollback engine-v5",
-		Args: oneMigration,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r.Name = args[0]
-			_, err := f.askMigration(cmd, r)
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for the log")
-	return cmd
 }
 
 func newMigrateEdit(f *flags) *cobra.Command {

@@ -47,6 +47,17 @@ role "signer" "approval" {
 	if out, err = (config.RouteEdit{Role: "signer.approval", Primary: "hsm"}).Apply(out); err != nil || !strings.Contains(string(out), "plugin.signer.hsm") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	canary := config.RouteEdit{Role: "engine", Primary: "v4", Canary: "v5", Percent: 12.5}
+	if out, err = canary.Apply(out); err != nil || !strings.Contains(string(out), "percent = 12.5") || strings.Contains(string(out), "fallback") {
+		t.Errorf("an abort at a canary's step: %v\n%s", err, out)
+	}
+	canary.Percent = 25
+	if out, err = canary.Apply(out); err != nil || strings.Count(string(out), "canary {") != 1 || !strings.Contains(string(out), "percent = 25") {
+		t.Errorf("another share: %v\n%s", err, out)
+	}
+	if got := canary.Text("engine"); !strings.Contains(got, "    percent = 25\n") {
+		t.Errorf("text\n%s", got)
+	}
 	if _, err := (config.RouteEdit{Role: "sync", Primary: "parallel"}).Apply(out); !errors.Is(err, config.ErrNoRoleBlock) {
 		t.Errorf("a role that is not there: %v", err)
 	}

@@ -110,7 +110,8 @@ func (c *carrier) Collect(ctx context.Context, e engine.Engine) error {
 }
 
 // Spread gives what was kept since the last time to the engines of the route: the one that takes over must not begin with an
-// empty pool, and the one that has just taken over must have what the one before it took last. What one of them does not take, because it is away or has no pool, it is offered when it comes up.
+// empty pool, and the one that has just taken over must have what the one before it took last. What one of them does not
+// take, because it is away or has no pool, it is offered when it comes up.
 func (c *carrier) Spread(ctx context.Context, engines ...engine.Engine) {
 	c.mu.Lock()
 	news := c.news

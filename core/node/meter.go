@@ -8,7 +8,6 @@ import (
 
 	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/route"
-	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
 )
 
@@ -201,13 +200,6 @@ func (m *meter) missedSlot() {
 func (m *meter) changed(c route.Changed) {
 	if c.To == route.FallenBack {
 		m.notice(migrate.Event{At: m.now(), Role: c.Route, Plugin: m.primary(c.Route), Kind: migrate.EventFellBack, Reason: c.Reason})
-	}
-}
-
-// broke tells migrations at once that a plugin crashes so often that it is not started for a while.
-func (m *meter) broke(id swap.PluginID, roles []swap.Role, reason string) {
-	for _, role := range roles {
-		m.notice(migrate.Event{At: m.now(), Role: string(role), Plugin: id.Label, Kind: migrate.EventBroken, Reason: reason})
 	}
 }
 

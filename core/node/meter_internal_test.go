@@ -9,7 +9,6 @@ import (
 
 	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/route"
-	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
 )
 
@@ -144,11 +143,9 @@ func TestMeterTellsFailuresAtOnce(t *testing.T) {
 	m.changed(route.Changed{Route: "engine", From: route.Single, To: route.Held, Reason: "held"})
 	m.alarmed(route.Alarm{Route: "engine", Target: v("v5"), Detached: true, Reason: "answers differ"})
 	m.alarmed(route.Alarm{Route: "engine", Target: v("v5"), Reason: "kept"})
-	m.broke(swap.PluginID{Kind: "engine", Label: "v5"}, []swap.Role{"engine"}, "crashes")
 	want := []migrate.Event{
 		{At: *now, Role: "engine", Plugin: "v4", Kind: migrate.EventFellBack, Reason: "no answer"},
 		{At: *now, Role: "engine", Plugin: "v5", Kind: migrate.EventDetached, Reason: "answers differ"},
-		{At: *now, Role: "engine", Plugin: "v5", Kind: migrate.EventBroken, Reason: "crashes"},
 	}
 	if diff := cmp.Diff(want, *events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

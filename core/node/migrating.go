@@ -138,7 +138,10 @@ func (n *Node) migrationEdit(name string) (admin.MigrationResponse, error) {
 		}
 	}
 	kind, _, _ := strings.Cut(s.Role, "/")
-	edit := config.RouteEdit{Role: strings.ReplaceAll(s.Role, "/", "."), Primary: held.Primary, Fallback: held.Fallback, Shadow: held.Shadow}
+	edit := config.RouteEdit{
+		Role: strings.ReplaceAll(s.Role, "/", "."), Primary: held.Primary, Fallback: held.Fallback, Shadow: held.Shadow,
+		Canary: held.Canary, Percent: held.Percent,
+	}
 	return answer(fmt.Sprintf("alys.hcl still says: %s\nThe route that holds:  %s\n\n%s", base, held, edit.Text(kind)), edit, false)
 }
 

@@ -332,19 +332,20 @@ func drivenText(role swap.Role, o migrate.Ownership) string {
 // dotted is a role as alys.hcl and commands name it.
 func dotted(r swap.Role) string { return strings.ReplaceAll(string(r), "/", ".") }
 
-// broke tells the migrations of every role that uses a plugin that its breaker is open.
+// broke tells the migrations of the roles that use a plugin that its breaker is open.
 func (n *Node) broke(id swap.PluginID, reason error) {
-	var roles []swap.Role
-	for _, s := range n.swap.Status().Roles {
-		if s.Role.Kind() == id.Kind {
-			roles = append(roles, s.Role)
-		}
-	}
 	text := "it crashes again and again"
 	if reason != nil {
 		text = reason.Error()
 	}
-	n.meter.broke(id, roles, text)
+	for _, s := range n.swap.Status().Roles {
+		for _, g := range s.Generations {
+			if g.Plugin == id {
+				n.migrations.Notice(migrate.Event{At: time.Now(), Role: string(s.Role), Plugin: id.Label, Kind: migrate.EventBroken, Reason: text})
+				break
+			}
+		}
+	}
 }
 
 // flippedBack tells the migrations of a report's roles that its probation went back.

@@ -74,17 +74,8 @@ func (n *Node) roleStatus(r swap.RoleStatus, s swap.Status) admin.RoleStatus {
 const stateProbation = "probation"
 
 func routeStatus(r swap.Route) admin.RouteStatus {
-	out := admin.RouteStatus{Primary: r.Primary.Label}
-	if r.Fallback != nil {
-		out.Fallback = r.Fallback.Label
-	}
-	if r.Shadow != nil {
-		out.Shadow = r.Shadow.Label
-	}
-	if r.Canary != nil {
-		out.Canary, out.CanaryPercent = r.Canary.Plugin.Label, int(r.Canary.Percent)
-	}
-	return out
+	l := labels(r)
+	return admin.RouteStatus{Primary: l.Primary, Fallback: l.Fallback, Shadow: l.Shadow, Canary: l.Canary, CanaryPercent: int(l.Percent)}
 }
 
 func (n *Node) generationStatus(role swap.Role, g swap.GenerationStatus) admin.GenerationStatus {
