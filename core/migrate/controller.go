@@ -104,8 +104,8 @@ func New(o Options) (*Controller, error) {
 
 // Run drives every run until ctx ends. A failure of the log ends it with an error: nothing may be done that was not
 // written down.
-func (c *Controller) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (c *Controller) Run(outer context.Context) error {
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -125,10 +125,10 @@ func (c *Controller) Run(ctx context.Context) error {
 		select {
 		case <-c.kick:
 		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-				return err
+			if outer.Err() != nil {
+				return nil
 			}
-			return nil
+			return context.Cause(ctx)
 		}
 	}
 }

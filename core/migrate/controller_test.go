@@ -568,3 +568,98 @@ func TestWakeLooksBeforeTheHealthInterval(t *testing.T) {
 		}
 	})
 }
+
+func TestAStepIsNotLeftWhileItsProbationIsOpen(t *testing.T) {
+	w := newWorld(t)
+	c := w.process()
+	w.start(c, short())
+	w.look(c)
+	w.probation = true
+	w.interval(c, 100)
+	w.interval(c, 100)
+	w.interval(c, 100)
+	w.want(c, migrate.StateSoaking, "shadow")
+	if e, err := c.Explain("up"); err != nil || !slices.ContainsFunc(e.Waits, func(s string) bool { return strings.Contains(s, "probation") }) {
+		t.Errorf("waits for %q, %v", e.Waits, err)
+	}
+	w.probation = false
+	w.interval(c, 1)
+	w.want(c, migrate.StateSoaking, "canary")
+}
+
+// The last step's own probation may still go back, and so may that of an apply that an abort left.
+func TestFlipBackAfterTheEndReleasesTheRole(t *testing.T) {
+	w := newWorld(t)
+	c := w.process()
+	w.start(c, short())
+	w.finish(c)
+	c.Notice(migrate.Event{Role: "engine", Kind: migrate.EventFellBack, Plugin: "v5"})
+	if _, _, ok := c.Override("engine"); !ok {
+		t.Fatal("nothing is held, though the route has not changed")
+	}
+	c.Notice(migrate.Event{Role: "sync", Kind: migrate.EventFlippedBack})
+	c.Notice(migrate.Event{Role: "engine", Kind: migrate.EventFlippedBack, Reason: "it crashed"})
+	for range 2 {
+		if route, _, ok := c.Override("engine"); ok {
+			t.Errorf("%v is held, which has gone", route)
+		}
+		c = w.process()
+	}
+	if last := w.records[len(w.records)-1]; last.Kind != migrate.RecordReleased || !strings.Contains(last.Reason, "it crashed") {
+		t.Errorf("last record %+v", last)
+	}
+}
+
+// A person who has a step tried again after a flip back must not find a gate that can never pass.
+func TestResumeAfterAFlipBackCanPass(t *testing.T) {
+	w := newWorld(t)
+	s := short()
+	s.OnFailure = migrate.OnFailureHold
+	s.Gates = append(s.Gates, migrate.Gate{Name: "steady", Metric: migrate.MetricRollbacks, Max: new(0.0)})
+	c := w.process()
+	w.start(c, s)
+	w.look(c)
+	c.Notice(migrate.Event{Role: "engine", Kind: migrate.EventFlippedBack, Reason: "it crashed"})
+	w.look(c)
+	w.want(c, migrate.StateHolding, "shadow")
+	if n := w.status(c).Rollbacks; n != 1 {
+		t.Errorf("%d rollbacks, want 1", n)
+	}
+	if err := c.Resume(t.Context(), "up", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	w.finish(c)
+	w.want(c, migrate.StateFinished, "only")
+}
+
+func TestAFlipBackThatGoesBackIsOneRollback(t *testing.T) {
+	w := newWorld(t)
+	c := w.process()
+	w.start(c, short())
+	w.look(c)
+	c.Notice(migrate.Event{Role: "engine", Kind: migrate.EventFlippedBack, Reason: "it crashed"})
+	w.look(c)
+	w.want(c, migrate.StateRolledBack, "")
+	if n := w.status(c).Rollbacks; n != 1 {
+		t.Errorf("%d rollbacks, want 1", n)
+	}
+}
+
+func TestAPauseForgetsNoFailure(t *testing.T) {
+	w := newWorld(t)
+	s := short()
+	s.Gates = s.Gates[:1] // errors are judged by the trigger alone: three in a row
+	c := w.process()
+	w.start(c, s)
+	w.look(c)
+	w.sample(migrate.SourceShadow, migrate.OutcomeError)
+	w.sample(migrate.SourceShadow, migrate.OutcomeError)
+	w.look(c)
+	if err := errors.Join(c.Pause(t.Context(), "up", migrate.PauseOptions{By: "ann"}), c.Resume(t.Context(), "up", "ann")); err != nil {
+		t.Fatal(err)
+	}
+	w.want(c, migrate.StateSoaking, "shadow")
+	w.sample(migrate.SourceShadow, migrate.OutcomeError) // the third in a row
+	w.look(c)
+	w.want(c, migrate.StateRolledBack, "")
+}

@@ -26,6 +26,8 @@ type driver struct {
 	words    int                     // of persons who wait for the token
 	stop     context.CancelCauseFunc // of the apply of a step or a backup; nil: none is under way
 	interval time.Duration
+
+	probation bool // was open at the last look
 }
 
 func (c *Controller) newDriver(x *run) *driver {
@@ -38,18 +40,28 @@ func (c *Controller) newDriver(x *run) *driver {
 // follow keeps the driver in step with a record; the caller holds the controller's mu.
 func (d *driver) follow(r Record, x *run, clock Clock) {
 	switch r.Kind {
-	case RecordApplied, RecordResumed, RecordApproved, RecordPassed:
-		d.judge = newJudge(x.schedule, x.step)
-		d.tally = x.tally.clone()
-		d.wall, d.mono, d.written = time.Time{}, 0, clock.Mono()
+	case RecordResumed:
+		d.wall = time.Time{} // what was counted stays, unless the step is prepared again
+		if r.Again {
+			d.begin(x, clock)
+		}
+	case RecordApplied, RecordApproved, RecordPassed:
+		d.begin(x, clock)
 	case RecordProgress:
 		d.written = clock.Mono()
 	case RecordPaused:
-		d.wall = time.Time{}
-	case RecordRollingBack:
+		d.wall, d.retryAt = time.Time{}, 0
+	case RecordHolding, RecordRollingBack:
 		d.retryAt, d.backoff = 0, 0
 	default:
 	}
+}
+
+// begin counts for the step that the run is in now, from what the log has of it; the caller holds the controller's mu.
+func (d *driver) begin(x *run, clock Clock) {
+	d.judge = newJudge(x.schedule, x.step)
+	d.tally = x.tally.clone()
+	d.wall, d.mono, d.written = time.Time{}, 0, clock.Mono()
 }
 
 func (d *driver) wake() {
@@ -207,8 +219,15 @@ func (c *Controller) writeEvents(d *driver) error {
 }
 
 // Notice tells the controller what happened on a route. It returns at once; Run looks at it at once, and the apply of a
-// step is given up for it.
+// step is given up for it. After the end of a run, a flip back of what it left releases the role.
 func (c *Controller) Notice(e Event) {
+	if _, owned := c.Owner(e.Role); !owned && e.Kind == EventFlippedBack {
+		err := c.release(e.Role, "", func(*held) string { return "its probation went back: " + e.Reason }, nil)
+		if err != nil {
+			c.log.Error("migration", "role", e.Role, "error", err)
+		}
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.fold.driving(e.Role)
@@ -244,8 +263,11 @@ func (c *Controller) acting(ctx context.Context, d *driver) (context.Context, fu
 	ctx, done := context.WithTimeout(ctx, c.opts.ApplyTimeout)
 	c.mu.Lock()
 	d.stop = cancel
-	if d.words > 0 {
+	switch {
+	case d.words > 0:
 		cancel(errWord)
+	case len(d.queue) > 0: // it came after the look at the events, and before there was something to stop
+		cancel(errEvent)
 	}
 	c.mu.Unlock()
 	return ctx, func() {

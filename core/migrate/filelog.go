@@ -52,9 +52,25 @@ func OpenFileLog(path string) (*FileLog, error) {
 func (l *FileLog) keep(e chainfile.Entry) error {
 	r, err := decodeRecord(e)
 	if err == nil {
-		l.records = append(l.records, r)
+		l.remember(r)
 	}
 	return err
+}
+
+// remember keeps a record in memory. Of the progress of a step, which is told whole each time, only the newest one.
+func (l *FileLog) remember(r Record) {
+	if r.Kind == RecordProgress {
+		for i, old := range slices.Backward(l.records) {
+			if old.Run == r.Run && old.Kind == RecordProgress && old.Step == r.Step {
+				l.records = slices.Delete(l.records, i, i+1)
+				break
+			}
+			if old.Run == r.Run && old.Kind != RecordProgress && old.Kind != RecordNoticed {
+				break // what came between may have begun another count
+			}
+		}
+	}
+	l.records = append(l.records, r)
 }
 
 func decodeRecord(e chainfile.Entry) (Record, error) {
@@ -85,7 +101,7 @@ func (l *FileLog) Append(r Record) error {
 	if err := l.file.Append(raw); err != nil {
 		return err
 	}
-	l.records = append(l.records, r)
+	l.remember(r)
 	return nil
 }
 

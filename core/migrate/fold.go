@@ -273,8 +273,10 @@ func (f *fold) move(x *run, r Record) {
 		x.state, x.before, x.reason, x.pending = StateHolding, "", r.Reason, nil
 		x.asks = r.NoReturn
 	case RecordRollingBack:
+		if !slices.ContainsFunc(x.pending, wentBack) { // which counted already
+			x.rollbacks++
+		}
 		x.state, x.before, x.reason, x.pending, x.attempts = StateRollingBack, "", r.Reason, nil, 0
-		x.rollbacks++
 	case RecordRollbackFailed:
 		x.attempts++
 	case RecordRolledBack, RecordFinished, RecordAborted:
@@ -316,6 +318,7 @@ func (x *run) resume(r Record) {
 		noReturn := x.noReturn
 		x.prepare(x.step)
 		x.noReturn, x.tally, x.gates, x.pending = noReturn, Tally{}, nil, nil
+		x.rollbacks = 0 // a person has looked at them, and wants the step tried again
 	}
 }
 
@@ -324,10 +327,13 @@ func (x *run) notice(e Event) {
 		return // it was acted upon already, or a human looks at it
 	}
 	x.pending = append(x.pending, e)
-	if e.Kind == EventFlippedBack || e.Kind == EventFellBack {
+	if wentBack(e) {
 		x.rollbacks++
 	}
 }
+
+// wentBack reports that an event is a rollback by itself.
+func wentBack(e Event) bool { return e.Kind == EventFlippedBack || e.Kind == EventFellBack }
 
 // end ends a run and says what holds the role from now on.
 func (f *fold) end(x *run, r Record) {

@@ -13,6 +13,8 @@ var ErrBusy = errors.New("another apply is in progress")
 type Applied struct {
 	Route  Route
 	Serial uint64 // of the swap journal
+	// Probation says that a change of the role is being watched and may be flipped back: no step is left meanwhile.
+	Probation bool
 	// File is what alys.hcl says of the role as it was last read; the zero Route when nobody knows.
 	File Route
 }
@@ -73,7 +75,7 @@ type Sample struct {
 // Facts are what the node knows of a role since the last drain.
 type Facts struct {
 	Slots         uint64   // that passed in which this node had something to do: to author or to approve
-	MissedSlots   uint64   // of those that this node missed
+	MissedSlots   uint64   // own slots without a block of ours; they are not among Slots
 	Participation *float64 // share of the slots' certificates that this node's approval is in, 0 to 1; nil: not measured
 	Reasons       []string // why something is not measured, for people
 }
@@ -110,7 +112,7 @@ type EventKind string
 
 // The kinds.
 const (
-	EventDetached    EventKind = "detached"     // the route does not ask the plugin any more: a disagreement, a failed check
+	EventDetached    EventKind = "detached"     // what it said cannot be true: the route asks it no more, unless nobody else answers
 	EventBroken      EventKind = "broken"       // its process is dead or its breaker is open
 	EventFellBack    EventKind = "fell_back"    // the plugin gave no answer and the fallback serves
 	EventFlippedBack EventKind = "flipped_back" // the probation of an apply ended in the route before it

@@ -31,7 +31,7 @@ func (c *Controller) prepare(ctx context.Context, d *driver, x run) (again bool,
 		return true, c.fail(ctx, &x, fmt.Sprintf("step %q is refused for good: %s", step.Name, p.Forbidden), nil, nil)
 	case p.NoReturn != "" && !step.NoReturn && !x.noReturn:
 		r := x.record(RecordHolding, x.step)
-		r.Reason = fmt.Sprintf("step %q makes the way back impossible: %s; approve it with --no-return, or abort", step.Name, p.NoReturn)
+		r.Reason = fmt.Sprintf("step %q makes the way back impossible: %s; approve it with --allow-no-return, or abort", step.Name, p.NoReturn)
 		r.NoReturn = true
 		return true, c.append(r)
 	}

@@ -106,6 +106,9 @@ func (c *Controller) Explain(name string) (Explanation, error) {
 	default:
 	}
 	e.Waits = x.waits(e)
+	if d.probation && x.current() == StateSoaking {
+		e.Waits = append(e.Waits, "the probation of the last change of the route")
+	}
 	return e, nil
 }
 
@@ -168,6 +171,9 @@ func (p Plan) String() string {
 			b.WriteString(", and on a human's word")
 		}
 		fmt.Fprintf(&b, "; left after %s and %d samples\n", step.Step.Soak, step.Step.MinSamples)
+		for line := range strings.Lines(step.Text) {
+			fmt.Fprintf(&b, "    | %s", line)
+		}
 		for _, n := range step.Needs {
 			fmt.Fprintf(&b, "    gate %q: %s\n", n.Gate, n.Text)
 		}

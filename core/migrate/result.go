@@ -119,7 +119,7 @@ func (r *GateResult) latencyRatio(g judged, gt GateTally, t Tally) {
 
 func (r *GateResult) missed(most float64, t Tally) {
 	r.Numbers = map[string]float64{"slots": float64(t.Slots), "missed": float64(t.Missed), "max": most}
-	r.Text = fmt.Sprintf("%d of %d slots missed, at most %g", t.Missed, t.Slots, most)
+	r.Text = fmt.Sprintf("%d slots missed beside %d that had a block, at most %g", t.Missed, t.Slots, most)
 	switch {
 	case float64(t.Missed) > most:
 		r.Answer = Fail

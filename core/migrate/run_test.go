@@ -193,3 +193,35 @@ func TestRunDrivesTheRollbackOfAFinishedRun(t *testing.T) {
 		}
 	})
 }
+
+// An attempt that is due is no reason to look without end when the run goes nowhere.
+func TestARunThatWaitsLooksAtItsIntervalOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &locked{world: newWorld(t)}
+		l.refuse[short().Steps[0].Route.String()] = migrate.ErrBusy
+		c, wait := running(t, l, l)
+		l.start(c, short())
+		time.Sleep(time.Minute) //nolint:forbidigo // virtual time
+		if err := c.Pause(t.Context(), "up", migrate.PauseOptions{By: "ann", Hold: true}); err != nil {
+			t.Fatal(err)
+		}
+		l.mu.Lock()
+		delete(l.refuse, short().Steps[0].Route.String())
+		l.refuse[short().Steps[0].Route.String()] = errRefused // the apply that was under way fails: it holds
+		l.mu.Unlock()
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // virtual time
+		l.mu.Lock()
+		before := l.currents
+		l.mu.Unlock()
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // virtual time
+		l.mu.Lock()
+		looks := l.currents - before
+		l.mu.Unlock()
+		if looks > 3*20 { // one look every 30 s, which asks once or twice
+			t.Errorf("it looked %d times in 10 minutes", looks)
+		}
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}

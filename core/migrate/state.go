@@ -50,7 +50,7 @@ type Status struct {
 	Soak       time.Duration `json:"soak"`
 	Samples    uint64        `json:"samples"` // counted in this step
 	MinSamples uint64        `json:"min_samples"`
-	Rollbacks  uint64        `json:"rollbacks"` // in this run
+	Rollbacks  uint64        `json:"rollbacks"` // in this run, since a person last had a step tried again
 	Attempts   uint64        `json:"attempts"`  // of the rollback that failed so far
 	Progress   float64       `json:"progress"`  // 0 to 1: share of the steps left behind
 	StartedBy  string        `json:"started_by"`

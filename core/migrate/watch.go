@@ -20,6 +20,7 @@ func (c *Controller) watch(ctx context.Context, d *driver, x run) (again bool, e
 	c.mu.Lock()
 	d.judge.count(&d.tally, samples, facts)
 	d.soak(c.opts.Clock, x.state == StateSoaking)
+	d.probation = now.Probation
 	tally := d.tally.clone()
 	gates := d.judge.results(tally, x.rollbacks)
 	due := c.opts.Clock.Mono()-d.written >= d.interval/2
@@ -36,7 +37,7 @@ func (c *Controller) watch(ctx context.Context, d *driver, x run) (again bool, e
 		reason = fmt.Sprintf("the route is not the step's any more: %s serves", now.Route)
 	}
 	answer := together(gates)
-	complete := tally.Soaked >= step.Soak && tally.samples() >= step.MinSamples
+	complete := tally.Soaked >= step.Soak && tally.samples() >= step.MinSamples && !now.Probation
 	if answer == Pass && !complete {
 		answer = NotEnoughData
 	}

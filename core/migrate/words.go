@@ -141,7 +141,7 @@ func (c *Controller) Approve(_ context.Context, name string, o ApproveOptions) e
 			return Record{}, err
 		}
 		if x.state == StateHolding && x.asks && !o.NoReturn {
-			return Record{}, fmt.Errorf("%w: %s; say --no-return", ErrNoReturn, x.reason)
+			return Record{}, fmt.Errorf("%w: %s; say --allow-no-return", ErrNoReturn, x.reason)
 		}
 		if x.state != StateAwaitingApproval && (x.state != StateHolding || !x.asks) {
 			return Record{}, fmt.Errorf("%w: %s is %s and waits for no word", ErrNothingToDo, x.id, x.state)

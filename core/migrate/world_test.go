@@ -22,8 +22,10 @@ type world struct {
 	serial    uint64
 	applies   []migrate.Route
 	calls     int              // of Apply
+	currents  int              // calls of Current
 	rollbacks int              // applies that were marked as such
 	refuse    map[string]error // of an apply, by the route's text
+	probation bool
 	forbidden map[string]string
 	noReturn  map[string]string
 
@@ -63,7 +65,8 @@ func (w *world) pass(d time.Duration) {
 }
 
 func (w *world) Current(string) (migrate.Applied, error) {
-	return migrate.Applied{Route: w.route, Serial: w.serial, File: w.file}, nil
+	w.currents++
+	return migrate.Applied{Route: w.route, Serial: w.serial, Probation: w.probation, File: w.file}, nil
 }
 
 func (w *world) Preview(_ context.Context, _ string, r migrate.Route) (migrate.Preview, error) {

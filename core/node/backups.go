@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/internal/durable"
 	"github.com/alys-node/alys/core/migrate"
@@ -29,6 +31,7 @@ type backups struct {
 	config func() string     // path of alys.hcl, a file or a folder
 	files  map[string]string // name in the backup: path in the data folder
 	now    func() time.Time
+	log    hclog.Logger
 }
 
 // The names in a backup.
@@ -48,7 +51,7 @@ func (n *Node) newBackups() migrate.Backups {
 		return nil
 	}
 	return &backups{
-		dir: c.Backup.Dir, keep: c.Backup.Keep, guard: n.guard, config: func() string { return n.blocks.file().Path }, now: time.Now,
+		dir: c.Backup.Dir, keep: c.Backup.Keep, guard: n.guard, config: func() string { return n.blocks.file().Path }, now: time.Now, log: n.log.Named("backup"),
 		files: map[string]string{
 			backupJournal:    filepath.Join(c.Node.DataDir, "journal"),
 			backupMigrations: filepath.Join(c.Node.DataDir, MigrationsLog),
@@ -71,7 +74,10 @@ func (b *backups) Make(ctx context.Context, reason string) (string, error) {
 	if err := errors.Join(os.Rename(unfinished, path), durable.SyncDir(b.dir)); err != nil {
 		return "", fmt.Errorf("make backup: %w", err)
 	}
-	return path, b.prune()
+	if err := b.prune(); err != nil { // the new one is there all the same
+		b.log.Warn("old backups were not removed", "dir", b.dir, "error", err)
+	}
+	return path, nil
 }
 
 func (b *backups) fill(ctx context.Context, dir string) error {
@@ -116,14 +122,22 @@ func (b *backups) fill(ctx context.Context, dir string) error {
 	return durable.SyncDir(dir)
 }
 
-// prune removes the oldest backups of ours above keep; their names begin with their time.
+// prune removes what a crash left unfinished, and the oldest backups of ours above keep; their names begin with their time.
 func (b *backups) prune() error {
-	all, err := filepath.Glob(filepath.Join(b.dir, "[0-9]*T[0-9]*Z-*"))
-	if err != nil || len(all) <= b.keep {
+	const ours = "[0-9]*T[0-9]*Z-*"
+	unfinished, err := filepath.Glob(filepath.Join(b.dir, "."+ours))
+	if err != nil {
 		return err
 	}
-	slices.Sort(all)
 	var errs []error
+	for _, path := range unfinished {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	all, err := filepath.Glob(filepath.Join(b.dir, ours))
+	if err != nil || len(all) <= b.keep {
+		return errors.Join(append(errs, err)...)
+	}
+	slices.Sort(all)
 	for _, path := range all[:len(all)-b.keep] {
 		errs = append(errs, os.RemoveAll(path))
 	}

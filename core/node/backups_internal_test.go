@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/swap"
 )
@@ -32,7 +34,7 @@ func backupsOf(t *testing.T) *backups {
 	}
 	at := time.Unix(1_800_000_000, 0)
 	return &backups{
-		dir: filepath.Join(dir, "backups"), keep: 2, guard: newAdmitter(t).guard, config: func() string { return config },
+		log: hclog.NewNullLogger(), dir: filepath.Join(dir, "backups"), keep: 2, guard: newAdmitter(t).guard, config: func() string { return config },
 		now:   func() time.Time { at = at.Add(time.Second); return at },
 		files: map[string]string{backupJournal: filepath.Join(dir, "journal"), backupMigrations: filepath.Join(dir, MigrationsLog)},
 	}
@@ -86,6 +88,15 @@ func TestBackupIsVerifiedFromTheDisk(t *testing.T) {
 
 func TestBackupsAreKeptUpToTheirNumber(t *testing.T) {
 	b := backupsOf(t)
+	left := filepath.Join(b.dir, ".20261124T000000.000Z-step") // by a crash
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if _, err := os.Stat(left); err == nil {
+			t.Error("what a crash left unfinished is still there")
+		}
+	}()
 	var made []string
 	for range 4 {
 		path, err := b.Make(t.Context(), "step")

@@ -2,6 +2,7 @@ package node
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -64,9 +65,13 @@ func label(id route.ID) string {
 	return name
 }
 
-// called notes one question to one plugin in a place that answers. Those beside it are told by compared.
+// answering reports that a place may answer callers. What happens there is told by called, and a comparison adds to it; a
+// plugin beside it is told by compared alone. So a request counts once for each plugin.
+func answering(p route.Position) bool { return p != route.Shadow && p != route.Warm }
+
+// called notes one question to one plugin in a place that answers.
 func (m *meter) called(c route.Called) {
-	if c.Position == route.Shadow || c.Position == route.Warm || !m.owner(c.Route) {
+	if !answering(c.Position) || !m.owner(c.Route) {
 		return
 	}
 	s := migrate.Sample{
@@ -107,34 +112,48 @@ func (m *meter) compared(c route.Comparison) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.of(c.Route)
-	r.samples = push(r.samples, other)
+	told := r.settle(other.Plugin, answering(c.Position))
+	if !answering(c.Position) || other.Outcome == migrate.OutcomeDisagree || told && other.Outcome == migrate.OutcomeOK {
+		r.samples = push(r.samples, other)
+	}
 	if used == "" || c.Verdict != route.Agree && c.Verdict != route.Disagree {
 		return
 	}
-	// The answer that was used is one sample, with its pair instead of alone.
-	s := migrate.Sample{
-		At: at, Role: c.Route, Plugin: used, Source: migrate.SourceLive, Outcome: other.Outcome, Took: c.UsedTook, Paired: c.Took, Request: other.Request,
-	}
-	for i, waiting := range r.alone {
-		if waiting.Plugin == used {
-			r.alone = append(r.alone[:i], r.alone[i+1:]...)
-			r.samples = push(r.samples, s)
-			return
-		}
-	}
-	if c.Verdict == route.Disagree && !c.Unsound { // it counted already; what it answered cannot be right
-		r.samples = push(r.samples, s)
+	// The answer that was used is one sample, with its pair instead of alone. When it counted already, what it answered may
+	// still be what cannot be right.
+	if r.settle(used, true) || c.Verdict == route.Disagree && !c.Unsound {
+		r.samples = push(r.samples, migrate.Sample{
+			At: at, Role: c.Route, Plugin: used, Source: migrate.SourceLive, Outcome: other.Outcome, Took: c.UsedTook, Paired: c.Took, Request: other.Request,
+		})
 	}
 }
 
-// replayed notes stored blocks that an engine executed, and whose results were those of the chain.
-func (m *meter) replayed(role, plugin string, blocks uint64, took time.Duration) {
-	if blocks == 0 || !m.owner(role) {
+// settle takes a plugin's oldest answer out of those that wait for their comparison, if it can have one there.
+func (r *measured) settle(plugin string, waits bool) bool {
+	i := slices.IndexFunc(r.alone, func(s migrate.Sample) bool { return s.Plugin == plugin })
+	if !waits || i < 0 {
+		return false
+	}
+	r.alone = slices.Delete(r.alone, i, i+1)
+	return true
+}
+
+// replayed notes stored blocks that an engine executed, and whose results were those of the chain; failed is why it could not
+// go on.
+func (m *meter) replayed(role, plugin string, blocks uint64, took time.Duration, failed error) {
+	if blocks == 0 && failed == nil || !m.owner(role) {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.of(role)
+	if failed != nil {
+		defer func() {
+			r.samples = push(r.samples, migrate.Sample{
+				At: m.now(), Role: role, Plugin: plugin, Source: migrate.SourceReplay, Outcome: migrate.OutcomeError, Request: failed.Error(),
+			})
+		}()
+	}
 	for range min(blocks, samplesKept/2) {
 		r.samples = push(r.samples, migrate.Sample{
 			At: m.now(), Role: role, Plugin: plugin, Source: migrate.SourceReplay, Outcome: migrate.OutcomeOK, Took: took / time.Duration(blocks),
@@ -203,11 +222,10 @@ func (m *meter) changed(c route.Changed) {
 	}
 }
 
-// alarmed tells the migration of a role at once that a plugin was detached.
+// alarmed tells the migration of a role at once that what a plugin said cannot be true. It is detached, unless it is the
+// only one that answers.
 func (m *meter) alarmed(a route.Alarm) {
-	if a.Detached {
-		m.notice(migrate.Event{At: m.now(), Role: a.Route, Plugin: label(a.Target), Kind: migrate.EventDetached, Reason: a.Reason})
-	}
+	m.notice(migrate.Event{At: m.now(), Role: a.Route, Plugin: label(a.Target), Kind: migrate.EventDetached, Reason: a.Reason})
 }
 
 // Drain implements migrate.Meter.

@@ -68,11 +68,29 @@ func TestMeterCountsARequestOnceForEachPlugin(t *testing.T) {
 		{"an old one whose own reply cannot be true", func(m *meter) {
 			m.compared(route.Comparison{Route: "engine", Used: v("v5"), Other: v("v4"), Position: route.Warm, Verdict: route.Disagree, Unsound: true, Took: ms})
 		}, []string{"v4 shadow disagree 1ms 0s"}},
-		{"replayed blocks", func(m *meter) { m.replayed("engine", "v5", 2, 4*ms) }, []string{"v5 replay ok 2ms 0s", "v5 replay ok 2ms 0s"}},
+		{"a canary that was not drawn, and the answer", func(m *meter) {
+			m.called(route.Called{Route: "engine", Target: v("v4"), Position: route.Primary, Took: 3 * ms})
+			m.called(route.Called{Route: "engine", Target: v("v5"), Position: route.Canary, Took: 5 * ms})
+			m.compared(route.Comparison{Route: "engine", Used: v("v4"), Other: v("v5"), Position: route.Canary, Verdict: route.Agree, Took: 5 * ms, UsedTook: 3 * ms})
+		}, []string{"v5 shadow ok 5ms 3ms", "v4 live ok 3ms 5ms"}},
+		{"a canary that failed beside the answer", func(m *meter) {
+			m.called(route.Called{Route: "engine", Target: v("v5"), Position: route.Canary, Took: ms, Err: failed})
+			m.compared(route.Comparison{Route: "engine", Used: v("v4"), Other: v("v5"), Position: route.Canary, Verdict: route.Failed, Took: ms})
+		}, []string{"v5 live error 1ms 0s"}},
+		{"a primary that answered too late", func(m *meter) {
+			m.called(route.Called{Route: "engine", Target: v("v5"), Position: route.Primary, Took: ms, Err: failed})
+			m.compared(route.Comparison{Route: "engine", Used: v("v4"), Other: v("v5"), Position: route.Primary, Verdict: route.Agree, Took: 9 * ms, UsedTook: 3 * ms})
+		}, []string{"v5 live error 1ms 0s"}},
+		{"a primary that the fallback contradicts", func(m *meter) {
+			m.called(route.Called{Route: "engine", Target: v("v5"), Position: route.Primary, Took: ms})
+			m.compared(route.Comparison{Route: "engine", Used: v("v4"), Other: v("v5"), Position: route.Primary, Verdict: route.Disagree, Took: ms, UsedTook: ms})
+		}, []string{"v5 shadow disagree 1ms 1ms", "v4 live disagree 1ms 1ms"}},
+		{"replayed blocks", func(m *meter) { m.replayed("engine", "v5", 2, 4*ms, nil) }, []string{"v5 replay ok 2ms 0s", "v5 replay ok 2ms 0s"}},
+		{"a replay that could not go on", func(m *meter) { m.replayed("engine", "v5", 1, ms, failed) }, []string{"v5 replay ok 1ms 0s", "v5 replay error 0s 0s"}},
 		{"a role that no migration drives", func(m *meter) {
 			m.called(route.Called{Route: "signer", Target: v("v5"), Position: route.Primary, Took: ms})
 			m.compared(route.Comparison{Route: "signer", Used: v("v4"), Other: v("v5"), Verdict: route.Agree})
-			m.replayed("sync", "v5", 2, ms)
+			m.replayed("sync", "v5", 2, ms, nil)
 		}, []string{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -105,7 +123,7 @@ func TestMeterWaitsForAComparisonThatIsUnderWay(t *testing.T) {
 func TestMeterKeepsNoMoreThanItMay(t *testing.T) {
 	m, _, _ := meterAt(t)
 	for range samplesKept + 10 {
-		m.compared(route.Comparison{Route: "engine", Used: v("v4"), Other: v("v5"), Verdict: route.Failed})
+		m.compared(route.Comparison{Route: "engine", Used: v("v4"), Other: v("v5"), Position: route.Shadow, Verdict: route.Failed})
 	}
 	if got, _ := m.Drain("engine"); len(got) != samplesKept {
 		t.Errorf("%d samples, want %d", len(got), samplesKept)
@@ -142,10 +160,11 @@ func TestMeterTellsFailuresAtOnce(t *testing.T) {
 	m.changed(route.Changed{Route: "engine", From: route.Single, To: route.FallenBack, Reason: "no answer"})
 	m.changed(route.Changed{Route: "engine", From: route.Single, To: route.Held, Reason: "held"})
 	m.alarmed(route.Alarm{Route: "engine", Target: v("v5"), Detached: true, Reason: "answers differ"})
-	m.alarmed(route.Alarm{Route: "engine", Target: v("v5"), Reason: "kept"})
+	m.alarmed(route.Alarm{Route: "engine", Target: v("v5"), Reason: "nobody else answers"})
 	want := []migrate.Event{
 		{At: *now, Role: "engine", Plugin: "v4", Kind: migrate.EventFellBack, Reason: "no answer"},
 		{At: *now, Role: "engine", Plugin: "v5", Kind: migrate.EventDetached, Reason: "answers differ"},
+		{At: *now, Role: "engine", Plugin: "v5", Kind: migrate.EventDetached, Reason: "nobody else answers"},
 	}
 	if diff := cmp.Diff(want, *events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)

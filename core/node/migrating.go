@@ -88,7 +88,7 @@ func (n *Node) beginMigration(ctx context.Context, r admin.MigrationRequest) (ad
 		if err != nil {
 			return admin.MigrationResponse{}, migrationError(err)
 		}
-		return answer(planText(p), p, len(p.Problems) > 0)
+		return answer(p.String(), p, len(p.Problems) > 0)
 	}
 	if _, err := n.migrations.Start(ctx, s, r.By); err != nil {
 		return admin.MigrationResponse{}, migrationError(err)

@@ -154,7 +154,7 @@ func (n steward) Current(role string) (migrate.Applied, error) {
 	if !ok {
 		return migrate.Applied{}, fmt.Errorf("role %s: %w", role, swap.ErrUnknownRole)
 	}
-	return migrate.Applied{Route: labels(s.Route), Serial: serial, File: n.fileRoute(role)}, nil
+	return migrate.Applied{Route: labels(s.Route), Serial: serial, Probation: n.swap.OnProbation(swap.Role(role)), File: n.fileRoute(role)}, nil
 }
 
 // Preview implements migrate.Roles. What stands against the route is a problem of it, not an error.

@@ -33,45 +33,6 @@ func statusText(s migrate.Status) string {
 	return b.String()
 }
 
-// planText is what a run would do, step by step.
-func planText(p migrate.Plan) string {
-	var b strings.Builder
-	s := p.Schedule
-	fmt.Fprintf(&b, "migration %s  role %s, %s -> %s; now: %s (serial %d)\n", s.Name, s.Role, s.From, s.To, p.From, p.Serial)
-	fmt.Fprintf(&b, "on failure: %s; gates are looked at every %s, and at once when a plugin fails\n", s.OnFailure, s.HealthInterval)
-	for i, st := range p.Steps {
-		fmt.Fprintf(&b, "\n%d. %s  at the earliest after %s\n   %s\n", i+1, st.Step.Name, st.Earliest, st.Step.Route)
-		if st.Step.Approval {
-			b.WriteString("   waits for `alys migrate approve`\n")
-		}
-		for line := range strings.SplitSeq(strings.TrimRight(st.Text, "\n"), "\n") {
-			if line != "" {
-				fmt.Fprintf(&b, "   | %s\n", line)
-			}
-		}
-		for _, problem := range st.Problems {
-			fmt.Fprintf(&b, "   ! %s\n", problem)
-		}
-		if st.NoReturn != "" {
-			fmt.Fprintf(&b, "   ! point of no return: %s\n", st.NoReturn)
-		}
-		fmt.Fprintf(&b, "   soak %s, at least %d samples\n", st.Step.Soak, st.Step.MinSamples)
-		for _, n := range st.Needs {
-			fmt.Fprintf(&b, "   gate %s: %s\n", n.Gate, n.Text)
-		}
-		for _, n := range st.NotJudged {
-			fmt.Fprintf(&b, "   not judged here: %s\n", n)
-		}
-	}
-	for _, w := range p.Warnings {
-		fmt.Fprintf(&b, "\nWarning: %s\n", w)
-	}
-	for _, problem := range p.Problems {
-		fmt.Fprintf(&b, "\nProblem: %s\n", problem)
-	}
-	return b.String()
-}
-
 // explainText says gate by gate why a run is where it is.
 func explainText(e migrate.Explanation) string {
 	var b strings.Builder

@@ -14,6 +14,7 @@ import (
 	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/follow"
 	"github.com/alys-node/alys/core/guard"
+	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/swap"
 	"github.com/alys-node/alys/sdk/chain"
 	"github.com/alys-node/alys/sdk/diag"
@@ -242,6 +243,11 @@ func (n *Node) Rollback(ctx context.Context, r admin.RollbackRequest, progress f
 	}
 	report, err := n.swap.Rollback(context.WithoutCancel(ctx), role, r.By)
 	n.reported(report, err)
+	if err == nil { // what a migration left does not hold against an operator's word
+		if err := n.migrations.Release(ctx, string(role), r.By); err != nil && !errors.Is(err, migrate.ErrNothingToDo) {
+			n.log.Error("migration", "role", role, "error", err)
+		}
+	}
 	for _, s := range report.Steps {
 		progress(stepDone(report.Roles, s))
 	}

@@ -45,7 +45,7 @@ func (n *Node) openRoles() error {
 	n.wheel = newWheel(n.routes.sync, n.follower)
 	n.executor = &executor{slotTime: n.spec.SlotDuration, onTrial: n.engineOnTrial, writer: route.NewWriter(n.routes.engine, route.WriterOptions[engine.Engine]{
 		IsBehind: func(err error) bool { return errors.Is(err, engine.ErrSyncing) },
-		CatchUp:  func(ctx context.Context, _ route.ID, e engine.Engine) error { return n.catchUp(ctx, e) },
+		CatchUp:  func(ctx context.Context, id route.ID, e engine.Engine) error { return n.replay(ctx, label(id), e) },
 	})}
 	file, err := swap.OpenFileJournal(filepath.Join(c.Node.DataDir, "journal"))
 	if err != nil {
@@ -113,7 +113,7 @@ func (n *Node) attached(ctx context.Context, p *process, c *wire.Client) error {
 	return nil
 }
 
-// catchUp is replay for an engine whose name does not matter.
+// catchUp is replay for an engine that is admitted: what it misses was replayed when it was attached.
 func (n *Node) catchUp(ctx context.Context, e engine.Engine) error { return n.replay(ctx, "", e) }
 
 // replay brings an engine to our heads and gives it the transactions that we keep. What it executed on the way counts for
@@ -121,11 +121,13 @@ func (n *Node) catchUp(ctx context.Context, e engine.Engine) error { return n.re
 func (n *Node) replay(ctx context.Context, label string, e engine.Engine) error {
 	started := time.Now()
 	did, err := n.chain.Replay(ctx, e)
+	if ctx.Err() == nil { // the stop of the node, or of the apply, is nobody's fault
+		n.meter.replayed(string(roleEngine), label, uint64(did.Payloads), time.Since(started), err)
+	}
 	if err != nil {
 		return fmt.Errorf("catch the engine up: %w", err)
 	}
 	if did.Payloads > 0 {
-		n.meter.replayed(string(roleEngine), label, uint64(did.Payloads), time.Since(started))
 		n.log.Info("engine caught up", "from", did.From.Height, "to", did.To.Height, "payloads", did.Payloads)
 	}
 	if err := n.carrier.Offer(ctx, e); err != nil {

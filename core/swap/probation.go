@@ -3,6 +3,7 @@ package swap
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -240,6 +241,12 @@ func (c *Controller) open() *watch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.watch
+}
+
+// OnProbation reports whether a change of the role is being watched.
+func (c *Controller) OnProbation(role Role) bool {
+	w := c.open()
+	return w != nil && slices.Contains(w.roles, role)
 }
 
 // endProbation retires the old generations of an open probation; the caller has the lock. It is over even when the journal

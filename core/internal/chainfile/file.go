@@ -45,6 +45,9 @@ func (f *File) read(each func(Entry) error) error {
 		return fmt.Errorf("read %s: %w", f.path, err)
 	}
 	f.size, f.last, f.cut = chain.Good, chain.Sum, info.Size()-chain.Good
+	if f.cut > maxLine {
+		return fmt.Errorf("read %s: %w: %d bytes at its end are more than one record", f.path, f.format.Broken, f.cut)
+	}
 	if f.cut > 0 {
 		if err := f.file.Truncate(f.size); err != nil {
 			return fmt.Errorf("cut torn record of %s: %w", f.path, err)
