@@ -29,20 +29,27 @@ func keepMemory(ctx context.Context, base int64) {
 	limit := base
 	calm := time.NewTimer(calmAfter)
 	defer calm.Stop()
+	idle := false // what the last collection of ours left is alive
+	var automatic uint64
 	for cycles := collections(ctx); ; {
+		forced := false
 		select {
 		case <-cycles:
 			calm.Reset(calmAfter)
 		case <-calm.C:
 			calm.Reset(calmAfter)
-			if limit == base {
+			if limit == base || idle && automatic == automaticCycles() {
 				continue
 			}
 			runtime.GC()
+			forced = true
 		case <-ctx.Done():
 			return
 		}
 		want := limitFor(base, readUse())
+		if forced {
+			idle, automatic = want > limit-limitStep, automaticCycles()
+		}
 		if diff := want - limit; diff >= limitStep || diff <= -limitStep || want == base && limit != base {
 			limit = want
 			debug.SetMemoryLimit(limit)
@@ -70,7 +77,7 @@ func startMemory(ctx context.Context, cancel func()) (stop func()) {
 // use is what the runtime's memory is made of, in bytes.
 type use struct {
 	live  int64 // heap that the last collection found alive
-	other int64 // stacks, and the runtime's own, which the limit counts too
+	other int64 // stacks, the runtime's own and the holes between what is alive, which the limit counts too
 }
 
 // limitFor is the limit while so much is in use.
@@ -81,13 +88,19 @@ func readUse() use {
 		{Name: "/gc/heap/live:bytes"},
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
 	}
 	metrics.Read(samples)
 	value := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
-	return use{live: value(0), other: max(0, value(1)-value(2)-value(3)-value(4)-value(5))}
+	return use{live: value(0), other: max(0, value(1)-value(2)-value(3)-value(4))}
+}
+
+// automaticCycles counts the collections that nobody asked for.
+func automaticCycles() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // collections tells when the collector has ended a cycle: it has found an object dead that was dead from the beginning.

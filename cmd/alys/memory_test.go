@@ -129,3 +129,24 @@ func TestAnOwnersLimitIsLeftAlone(t *testing.T) {
 		})
 	}
 }
+
+// Holes between what is alive are not garbage that a collection could free: a limit that leaves them out would have the
+// collector run without a pause.
+func TestHolesInTheHeapAreCounted(t *testing.T) {
+	const size, every = 1 << 10, 16
+	kept := make([][]byte, 0, 4<<10)
+	for i := range 4 << 10 * every {
+		b := make([]byte, size)
+		if i%every == 0 {
+			kept = append(kept, b)
+		}
+	}
+	runtime.GC()
+	u := readUse()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if holes := int64(m.HeapInuse - m.HeapAlloc); holes < 4<<20 || u.other < holes {
+		t.Errorf("%d MiB of holes, %d MiB counted beside what is alive", holes>>20, u.other>>20)
+	}
+	runtime.KeepAlive(kept)
+}

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -76,12 +75,7 @@ func (s *Server) benchSign(w http.ResponseWriter, r *http.Request) {
 		reply(w, outcome{nil, err})
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	write := func(p BenchProgress) {
-		_ = enc.Encode(p)
-		_ = http.NewResponseController(w).Flush()
-	}
+	write := lineWriter[BenchProgress](w)
 	last := BenchProgress{Done: true}
 	if result, err := s.node.BenchSign(r.Context(), in, write); err != nil {
 		last.Error = asError(err)

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -64,12 +63,7 @@ func (s *Server) checkpoints(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) checkChain(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	write := func(p CheckProgress) {
-		_ = enc.Encode(p)
-		_ = http.NewResponseController(w).Flush()
-	}
+	write := lineWriter[CheckProgress](w)
 	last := CheckProgress{Done: true}
 	if result, err := s.node.CheckChain(r.Context(), write); err != nil {
 		last.Error = asError(err)

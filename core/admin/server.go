@@ -173,18 +173,23 @@ func stream[In any](w http.ResponseWriter, r *http.Request, f func(context.Conte
 		reply(w, outcome{nil, err})
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	write := func(p Progress) {
-		_ = enc.Encode(p)
-		_ = http.NewResponseController(w).Flush()
-	}
+	write := lineWriter[Progress](w)
 	result, err := f(r.Context(), in, write)
 	last := Progress{Done: true, Outcome: result}
 	if err != nil {
 		last.Error = asError(err)
 	}
 	write(last)
+}
+
+// lineWriter answers with one JSON object a line. A client that has gone is no reason to stop what it asked for.
+func lineWriter[T any](w http.ResponseWriter) func(T) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	return func(v T) {
+		_ = enc.Encode(v)
+		_ = http.NewResponseController(w).Flush()
+	}
 }
 
 func asError(err error) *Error {

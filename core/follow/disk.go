@@ -55,9 +55,15 @@ func (f *Follower) recall() {
 	look(f.fresh)
 }
 
-// keep writes a downloaded batch to disk, beside its verification and import.
+// keep writes a downloaded batch to disk, beside its verification and import: one at a time, because what waits for a slow
+// disk is in no window. What was imported meanwhile is not written any more.
 func (f *Follower) keep(b *batch, got answer) {
 	if f.opt.Disk == nil {
+		return
+	}
+	f.keeping.Lock()
+	defer f.keeping.Unlock()
+	if !f.waits(b) {
 		return
 	}
 	k := keptBatch{QC: block.EncodeQC(got.qc)}
@@ -72,12 +78,16 @@ func (f *Follower) keep(b *batch, got answer) {
 		f.opt.Log.Debug("a batch is not kept on disk: were the node killed now, it would be fetched again", "from", b.Range.From, "to", b.Range.To, "error", err)
 		return
 	}
-	f.mu.Lock()
-	ended := b.State != syncer.BatchDownloaded
-	f.mu.Unlock()
-	if ended { // while it was written
+	if !f.waits(b) { // it ended while it was written
 		f.forget(b.Range)
 	}
+}
+
+// waits reports that a downloaded batch has not been imported or given up.
+func (f *Follower) waits(b *batch) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return b.State == syncer.BatchDownloaded
 }
 
 func (f *Follower) forget(r syncer.Range) {

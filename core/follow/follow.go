@@ -97,6 +97,7 @@ type Follower struct {
 	fresh chan struct{} // the verifier does
 	loads sync.WaitGroup
 
+	keeping  sync.Mutex // one batch is written to disk at a time
 	mu       sync.Mutex
 	best     chain.Height // of the highest certificate that verified; guarded by mu, as all below
 	imported chain.Height // by us; the head follows

@@ -2,8 +2,8 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -85,22 +85,26 @@ type packets struct {
 	bits    uint
 	left    int // bytes of a packet that are to come
 	release func()
+	err     error // of the framing or of the budget: nothing is read after it
 }
 
 // errPacketLength means that a packet's length is beyond what gossip takes, or is no number.
 var errPacketLength = fmt.Errorf("gossip packet with a length beyond the limit: %w", ErrMalformed)
 
-// Read implements io.Reader. It never reads beyond a packet.
+// Read implements io.Reader. It never reads beyond a packet. An error of ours comes without bytes: who reads a byte at a time
+// with io.ReadFull, as gossipsub reads lengths, never sees one that comes with its byte.
 func (p *packets) Read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
+	if p.err != nil || len(b) == 0 {
+		return 0, p.err
 	}
 	if p.left == 0 {
 		b = b[:1]
 	}
 	n, err := p.Stream.Read(b[:min(len(b), max(p.left, 1))])
 	if n > 0 {
-		err = errors.Join(err, p.count(b[:n]))
+		if p.err = p.count(b[:n]); p.err != nil {
+			n, err = 0, p.err
+		}
 	}
 	if err != nil && p.release != nil {
 		p.release()
@@ -141,7 +145,8 @@ func (p *packets) begin(size int) error {
 	if size == 0 {
 		return p.SetReadDeadline(time.Time{})
 	}
-	release, err := p.n.reserve(p.ctx, p.Conn().RemotePeer(), size)
+	takes := 1 << bits.Len(uint(size-1)) // gossipsub's buffers come from a pool of powers of two
+	release, err := p.n.reserve(p.ctx, p.Conn().RemotePeer(), takes)
 	if err != nil {
 		return err
 	}

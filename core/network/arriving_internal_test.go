@@ -127,11 +127,20 @@ func TestGossipOfStrangersIsNotRead(t *testing.T) {
 	if _, err := st.Write(binary.AppendUvarint(nil, 10<<20)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(st, make([]byte, 1)); err == nil {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(st, make([]byte, 1))
+		ended <- err
+	}()
+	eventually(t, "its stream ends, and until then nothing of it has a place", func() bool {
+		if !b.arriving.TryAcquire(arrivingBytes) {
+			t.Fatal("it was read")
+		}
+		b.arriving.Release(arrivingBytes)
+		return len(ended) == 1
+	})
+	if <-ended == nil {
 		t.Error("it is answered")
-	}
-	if !b.arriving.TryAcquire(arrivingBytes) {
-		t.Error("it was read")
 	}
 }
 
@@ -196,8 +205,10 @@ func TestConnectionsAreLimitedByWhereTheyComeFrom(t *testing.T) {
 	if got := count(1, one("203.0.114.1")); got != 1 {
 		t.Error("the next network has no place")
 	}
-	if got := count(100, one("127.0.0.1")) + count(100, one("::1")); got == 0 {
-		t.Error("no place for loopback")
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		if got := count(maxConnsAddress+1, one(loopback)); got != maxConnsAddress+1 {
+			t.Errorf("%d connections of %s", got, loopback)
+		}
 	}
 }
 
@@ -294,4 +305,70 @@ func FuzzPackets(f *testing.F) {
 		}
 		n.arriving.Release(arrivingBytes)
 	})
+}
+
+// gossipsub reads a packet's length byte by byte with io.ReadFull, which drops the error of a read that gave its byte. What is
+// refused must stay refused: the body of an honest packet is not a row of lengths.
+func TestARefusedPacketEndsItsStream(t *testing.T) {
+	o := Options{patience: patience{stall: 10 * time.Millisecond}}
+	o.setDefaults()
+	n := &Network{
+		opt: o, log: o.Log, metrics: telemetry.New("", ""), book: &book{records: map[peer.ID]*entry{}},
+		arriving: semaphore.NewWeighted(arrivingBytes), warnings: rate.NewLimiter(0, 0),
+	}
+	if !n.arriving.TryAcquire(arrivingBytes) {
+		t.Fatal("the budget is not whole")
+	}
+	id, _ := somePeer(t, 1)
+	for name, said := range map[string]struct {
+		raw  []byte
+		want error
+	}{
+		"no room for the packet": {append(binary.AppendUvarint(nil, 1<<20), bytes.Repeat([]byte{0xff}, 1<<20)...), ErrBusy},
+		"a length without end":   {bytes.Repeat([]byte{0xff}, 100), ErrMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stream := bytes.NewReader(said.raw)
+			p := &packets{Stream: recordedConn{recorded{said: stream}, id}, n: n, ctx: t.Context()}
+			var err error
+			for reads := 0; err == nil; reads++ {
+				if reads == 10 {
+					t.Fatal("it is read on")
+				}
+				_, err = io.ReadFull(p, make([]byte, 1))
+			}
+			wantError(t, err, said.want)
+			left := stream.Len()
+			for range 10 {
+				if _, err := io.ReadFull(p, make([]byte, 1)); !errors.Is(err, said.want) {
+					t.Fatalf("after its end: %v", err)
+				}
+			}
+			if stream.Len() != left {
+				t.Errorf("%d bytes more were read", left-stream.Len())
+			}
+		})
+	}
+}
+
+// gossipsub's buffer for a packet is the next power of two: the budget counts that.
+func TestAPacketTakesWhatItsBufferTakes(t *testing.T) {
+	o := Options{}
+	o.setDefaults()
+	n := &Network{
+		opt: o, log: o.Log, metrics: telemetry.New("", ""), book: &book{records: map[peer.ID]*entry{}},
+		arriving: semaphore.NewWeighted(arrivingBytes), warnings: rate.NewLimiter(0, 0),
+	}
+	id, _ := somePeer(t, 1)
+	p := &packets{Stream: recordedConn{recorded{said: bytes.NewReader(nil)}, id}, n: n, ctx: t.Context()}
+	if err := p.begin(9 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if n.arriving.TryAcquire(arrivingBytes - 16<<20 + 1) {
+		t.Error("9 MiB take less than 16")
+	}
+	p.release()
+	if !n.arriving.TryAcquire(arrivingBytes) {
+		t.Error("something is still held")
+	}
 }

@@ -76,8 +76,8 @@ func (n *Network) hear(ctx context.Context, s corenet.Stream, m *member) {
 	}
 }
 
-// hearOne reads a message and takes it. Before its first byte a stream may be silent for as long as it likes; a message that
-// has begun must come to its end.
+// hearOne reads a message and takes it. Before its first byte a stream may be silent for as long as it likes; a message
+// whose head has come must come to its end.
 func (n *Network) hearOne(ctx context.Context, s corenet.Stream, m *member) error {
 	_ = s.SetReadDeadline(time.Time{})
 	_, size, err := readHead(s, codeMessage)

@@ -111,6 +111,7 @@ func (d *Downloads) Keep(from, to chain.Height, content []byte) error {
 		err = os.Rename(path+".part", path)
 	}
 	if err != nil {
+		_ = os.Remove(path + ".part") // if not even that is done, the next start removes it
 		return noSpace(fmt.Errorf("keep a download: %w", err))
 	}
 	d.files[f] = true

@@ -59,10 +59,10 @@ func (s *standing) latency() time.Duration {
 
 // delivered notes a batch that arrived.
 func (s *standing) delivered(b syncer.Batch) {
+	s.failures, s.notBefore = 0, time.Time{}
 	if s.unscored {
 		return
 	}
-	s.failures, s.notBefore = 0, time.Time{}
 	s.reliability += weight * (1 - s.reliability)
 	if b.Millis == 0 || b.Bytes == 0 {
 		return
@@ -77,15 +77,15 @@ func (s *standing) delivered(b syncer.Batch) {
 
 // failed notes a batch that did not. One failure is an accident; after more the peer is left alone for a while.
 func (s *standing) failed(blame bool, now time.Time) {
+	if s.failures > 0 {
+		s.notBefore = now.Add(min(longestPause, shortestPause<<min(s.failures-1, 10)))
+	}
+	s.failures++
 	if s.unscored {
 		return
 	}
 	s.lied = s.lied || blame
 	s.reliability -= weight * s.reliability
-	if s.failures > 0 {
-		s.notBefore = now.Add(min(longestPause, shortestPause<<min(s.failures-1, 10)))
-	}
-	s.failures++
 }
 
 // has reports whether the peer serves a height.
