@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alys-node/alys/core/admin"
+	"github.com/alys-node/alys/core/config"
 	"github.com/alys-node/alys/core/node"
 	"github.com/alys-node/alys/sdk/chain"
 )
@@ -106,9 +107,12 @@ func (fed *federation) run(ctx context.Context, exe string, x *federated) error 
 func (fed *federation) welcome() {
 	first := fed.nodes[0]
 	account := node.DevAccount()
-	for i, x := range fed.nodes {
-		p := node.DefaultDevPorts(i)
-		_, _ = fmt.Fprintf(fed.out, "  %s   wallet http://127.0.0.1:%d   console http://127.0.0.1:%d   %s\n", x.name, p.Wallet, p.Metrics, x.config)
+	for _, x := range fed.nodes {
+		where := "with errors in it"
+		if c, diags := config.Load(x.config, config.Options{}); !diags.HasErrors() { // the operator may have edited it
+			where = fmt.Sprintf("wallet http://%s   console http://%s", c.Listeners.Wallet.Address, c.Listeners.Metrics.Address)
+		}
+		_, _ = fmt.Fprintf(fed.out, "  %s   %s   %s\n", x.name, where, x.config)
 	}
 	_, _ = fmt.Fprintf(fed.out, `  funded account %s, private key %s (dev only: every key here is public)
 

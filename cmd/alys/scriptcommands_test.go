@@ -31,6 +31,7 @@ type scriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 func scriptCommands() map[string]scriptCommand {
 	return map[string]scriptCommand{
 		"prepare":       prepare,
+		"federation":    federationOf,
 		"exits":         exits,
 		"await":         await,
 		"one-of-many":   oneOfMany,
@@ -63,6 +64,25 @@ func prepare(ts *testscript.TestScript, neg bool, args []string) {
 		raw = append(raw, "\nlistener \""+name+"\" {\n  address = \"127.0.0.1:0\"\n}\n"...)
 	}
 	ts.Check(os.WriteFile(path, raw, 0o600))
+}
+
+// federation DIR N makes the data folders of a development federation of N nodes on ports that are free.
+func federationOf(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2, "federation DIR N")
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	free := func() int {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		return l.Addr().(*net.TCPAddr).Port
+	}
+	ports := make([]node.DevPorts, n)
+	for i := range ports {
+		ports[i] = node.DevPorts{Wallet: free(), Metrics: free(), P2P: free()}
+	}
+	_, err = node.PrepareFederation(ts.MkAbs(args[0]), n, func(i int) node.DevPorts { return ports[i] })
+	ts.Check(err)
 }
 
 // exits CODE COMMAND... runs a command and wants exactly this exit code.
@@ -204,12 +224,16 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no plugin %s runs", args[1])
 }
 
-// terminate DIR asks the node on DIR to stop, as a service manager does.
+// terminate DIR [KILL] asks the node on DIR to stop, as a service manager does, or kills it.
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) == 1, "terminate DIR")
+	usage(ts, !neg && (len(args) == 1 || len(args) == 2 && args[1] == "KILL"), "terminate DIR [KILL]")
+	signal := syscall.SIGTERM
+	if len(args) == 2 {
+		signal = syscall.SIGKILL
+	}
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(filepath.Join(args[0], "alys.lock"))))
 	ts.Check(err)
-	ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+	ts.Check(syscall.Kill(pid, signal))
 }
 
 // listen NAME takes a port and puts its address into the environment.

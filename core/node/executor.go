@@ -37,12 +37,13 @@ var errForkchoice = errors.New("engine reports another head than it was given")
 // Build implements driver.Engine.
 func (x *executor) Build(ctx context.Context, slot chain.Slot, r engine.BuildRequest) (chain.ExecutionData, error) {
 	budget := x.slotTime(slot)
-	if deadline, ok := ctx.Deadline(); ok {
-		budget = min(budget, time.Until(deadline))
-	}
 	var builder route.ID
-	request := route.Request{Name: "build", Slot: &slot, Budget: budget, Answered: func(id route.ID) { builder = id }}
+	request := route.Request{Name: "build", Slot: &slot, Answered: func(id route.ID) { builder = id }}
 	build := func() (chain.ExecutionData, error) {
+		if deadline, ok := ctx.Deadline(); ok { // a second build has what the first one left
+			budget = min(budget, time.Until(deadline))
+		}
+		request.Budget = budget
 		return untilAnswered(ctx, budget, func() (chain.ExecutionData, error) {
 			return route.Ask(ctx, x.writer, request, func(ctx context.Context, e engine.Engine) (chain.ExecutionData, error) {
 				return e.Build(ctx, r)
