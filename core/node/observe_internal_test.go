@@ -16,6 +16,7 @@ import (
 	"github.com/alys-node/alys/core/driver"
 	"github.com/alys-node/alys/core/guard"
 	"github.com/alys-node/alys/core/host"
+	"github.com/alys-node/alys/core/migrate"
 	"github.com/alys-node/alys/core/route"
 	"github.com/alys-node/alys/core/spec"
 	"github.com/alys-node/alys/core/swap"
@@ -29,7 +30,7 @@ func watching() (*watch, *[]Event) {
 	var events []Event
 	return &watch{
 		hurry:   func(string) {},
-		meter:   &meter{now: time.Now, owner: func(string) bool { return false }},
+		meter:   &meter{now: time.Now, owner: func(string) bool { return false }, notice: func(migrate.Event) {}},
 		slots:   newSlotLog(spec.Dev().Agreement(), time.Now),
 		metrics: telemetry.New("v", "dev"), log: hclog.NewNullLogger(), advanced: func(driver.Advanced) {},
 		event: func(e Event) { events = append(events, e) },
